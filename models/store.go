@@ -49,6 +49,7 @@ type Store struct {
 	now     func() time.Time
 	after   *[]func() // run after commit, see AfterCommit
 	url     string
+	secrets Encrypter // nil until UseEncrypter
 }
 
 // Dialect tells which database this is.
@@ -78,7 +79,7 @@ func (s *Store) Tx(ctx context.Context, fn func(tx *Store) error) error {
 	for i := range attempts {
 		var after []func()
 		err = s.write.WithContext(ctx).Transaction(func(g *gorm.DB) error {
-			return fn(&Store{dialect: s.dialect, write: g, read: g, inTx: true, now: s.now, after: &after, url: s.url})
+			return fn(&Store{dialect: s.dialect, write: g, read: g, inTx: true, now: s.now, after: &after, url: s.url, secrets: s.secrets})
 		}, s.txOptions())
 		if err == nil {
 			for _, f := range after {
