@@ -1,0 +1,172 @@
+package release
+
+import (
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"slipway/internal/version"
+)
+
+// Validate checks normalised metadata as the inventory does on registration. The texts of its errors are part of the
+// protocol. It does not know which releases exist: an existing release and unknown dependencies are the caller's.
+func (m *Metadata) Validate() error {
+	if m.Name == "" {
+		return invalidf("Missing name field in release metadata")
+	}
+	if m.Version == "" {
+		return invalidf("Missing version field in release metadata")
+	}
+	if err := ValidateName(m.Name); err != nil {
+		return err
+	}
+	if err := ValidateNamespace(m.Project); err != nil {
+		return err
+	}
+	if version.Unresolved(m.Version) {
+		return invalidf("Can't add release with unresolved version")
+	}
+	if !version.Valid(m.Version) {
+		return invalidf("Invalid version string '%s'.", m.Version)
+	}
+	if m.APIVersion <= 0 || m.APIVersion > APIVersion {
+		return invalidf("The release metadata is compiled with a version of Escape targetting API version v%d, but this build supports up to v%d",
+			m.APIVersion, APIVersion)
+	}
+	for _, d := range m.Depends {
+		id, err := ParseID(d.ReleaseID)
+		if err != nil {
+			return err
+		}
+		if !id.Resolved() {
+			return invalidf("The dependency '%s' needs its version resolved.", id)
+		}
+		if err := validateScopes(d.Scopes, "dependency", id.String()); err != nil {
+			return err
+		}
+	}
+	for _, e := range m.Extends {
+		id, err := ParseID(e.ReleaseID)
+		if err != nil {
+			return err
+		}
+		if !id.Resolved() {
+			return invalidf("The extension '%s' needs its version resolved.", id)
+		}
+	}
+	for _, c := range m.Consumes {
+		if c.Name == "" {
+			return invalidf("Missing 'name' in the 'consumes' field")
+		}
+		if err := validateScopes(c.Scopes, "consumer", c.Name); err != nil {
+			return err
+		}
+	}
+	for _, p := range m.Provides {
+		if p.Name == "" {
+			return invalidf("Missing 'name' in the 'provides' field")
+		}
+	}
+	if err := validateVariables(m.Inputs); err != nil {
+		return err
+	}
+	if err := validateVariables(m.Outputs); err != nil {
+		return err
+	}
+	for _, field := range slices.Sorted(maps.Keys(m.Stages)) {
+		if err := m.Stages[field].validate(field); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Errands)) {
+		errand := m.Errands[name]
+		if err := errand.ExecStage.validate("errands." + name); err != nil {
+			return err
+		}
+		if err := validateVariables(errand.Inputs); err != nil {
+			return err
+		}
+	}
+	for _, d := range m.Downloads {
+		if d.URL == "" {
+			return invalidf("Missing 'url' in download config")
+		}
+		if d.Dest == "" {
+			return invalidf("Missing 'dest' in download config for '%s'", d.URL)
+		}
+		if !SafePath(d.Dest) {
+			return invalidf("Invalid path '%s' in the 'downloads' field", d.Dest)
+		}
+	}
+	for _, t := range m.Templates {
+		if t.File == "" {
+			return invalidf("Missing 'file' in the 'templates' field")
+		}
+		if !SafePath(t.File) || t.Target != "" && !SafePath(t.Target) {
+			return invalidf("Invalid path '%s' in the 'templates' field", t.File)
+		}
+	}
+	for file := range m.Files {
+		if !SafePath(file) {
+			return invalidf("Invalid path '%s' in the 'files' field", file)
+		}
+	}
+	return nil
+}
+
+// validate refuses a step that says more than once what to run.
+func (s *ExecStage) validate(field string) error {
+	if s == nil {
+		return nil
+	}
+	set := 0
+	for _, text := range []string{s.Cmd, s.Inline, s.Script} {
+		if text != "" {
+			set++
+		}
+	}
+	if set > 1 {
+		return invalidf("Found a problem in the '%s' field: More than one field is set. Expecting only one of 'cmd', 'inline' and 'script'.", field)
+	}
+	if set == 0 && len(s.Args) > 0 {
+		return invalidf("Found a problem in the '%s' field: 'args' is set without 'cmd'.", field)
+	}
+	return nil
+}
+
+// Validate refuses a step of a plan that says more than once what to run.
+func (s *ExecStage) Validate(field string) error { return s.validate(field) }
+
+func validateVariables(variables []*Variable) error {
+	for _, v := range variables {
+		if err := ValidateVariableID(v.ID); err != nil {
+			return err
+		}
+		if _, _, err := ParseType(v.Type); err != nil {
+			return err
+		}
+		if err := validateScopes(v.Scopes, "variable", v.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func validateScopes(scopes []string, kind, name string) error {
+	for _, s := range scopes {
+		if s != ScopeBuild && s != ScopeDeploy {
+			return invalidf("Unknown scope '%s' of %s '%s': expected 'build' or 'deploy'", s, kind, name)
+		}
+	}
+	return nil
+}
+
+// SafePath reports whether p is a clean relative path with forward slashes that stays in its folder.
+func SafePath(p string) bool {
+	if p == "" || len(p) > 4096 || strings.ContainsAny(p, "\x00\\") || path.IsAbs(p) {
+		return false
+	}
+	clean := path.Clean(p)
+	return clean != ".." && !strings.HasPrefix(clean, "../") && clean != "."
+}
