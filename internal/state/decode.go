@@ -1,0 +1,47 @@
+package state
+
+import (
+	"encoding/json"
+	"errors"
+)
+
+// ErrInvalidJSON is returned for a body that is not a state document.
+var ErrInvalidJSON = errors.New("Invalid JSON")
+
+// Update is the body of a client's PUT of a deployment.
+type Update struct {
+	Path      string      `json:"path"`
+	RootStage string      `json:"root_stage"`
+	State     *Deployment `json:"state"`
+}
+
+// DecodeUpdate reads and checks the body of a PUT. names is the parsed path; the names in the state are checked, and the
+// state takes the last name of the path.
+func DecodeUpdate(data []byte) (update *Update, names []string, err error) {
+	if err := json.Unmarshal(data, &update); err != nil || update == nil || update.State == nil {
+		return nil, nil, ErrInvalidJSON
+	}
+	if names, err = ParsePath(update.Path); err != nil {
+		return nil, nil, err
+	}
+	if err := CheckRootStage(names, update.RootStage); err != nil {
+		return nil, nil, err
+	}
+	update.State.Name = names[len(names)-1]
+	if err := update.State.ValidateNames(); err != nil {
+		return nil, nil, err
+	}
+	return update, names, nil
+}
+
+// DecodeProject reads and checks a state file.
+func DecodeProject(data []byte) (*Project, error) {
+	var p *Project
+	if err := json.Unmarshal(data, &p); err != nil || p == nil {
+		return nil, ErrInvalidJSON
+	}
+	if err := p.ValidateNames(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
