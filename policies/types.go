@@ -32,6 +32,8 @@ type Subject struct {
 	Token Token `json:"token"`
 	// Execution is the execution that a run token belongs to.
 	Execution string `json:"execution,omitempty"`
+
+	prepared *preparedSubject // see Prepare
 }
 
 // Grant is a role on a scope: the id of an organization or a project. It is inherited by everything below the scope.
@@ -62,6 +64,11 @@ type Resource struct {
 
 // Visible is the answer to "where may this subject do that": everywhere, or in these scopes and what is below them.
 type Visible struct {
-	All    bool
+	// All is everywhere, without exception.
+	All bool
+	// Scopes are organizations and projects; what is below them is meant too. Neither All nor Scopes: nowhere.
 	Scopes []string
+	// Within, where not empty, narrows Scopes: only what is also in or below one of these. It comes from a token that is
+	// limited to some scopes. It is empty when All is set.
+	Within []string
 }
