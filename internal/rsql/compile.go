@@ -1,6 +1,7 @@
 package rsql
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,26 +29,30 @@ type compiler struct {
 func (c *compiler) node(node Node) (expression, error) {
 	switch node := node.(type) {
 	case And:
-		list, err := c.nodes(node)
-		return allOf(list), err
+		return c.group(node, allOf)
 	case Or:
-		list, err := c.nodes(node)
-		return anyOf(list), err
+		return c.group(node, anyOf)
 	case *Comparison:
+		if len(node.Values) == 0 {
+			return expression{}, fmt.Errorf("compile a filter: comparison of %s without a value", node.Field)
+		}
 		return c.comparison(node)
 	}
 	return expression{}, fmt.Errorf("compile a filter: unknown node %T", node)
 }
 
-func (c *compiler) nodes(nodes []Node) ([]expression, error) {
+func (c *compiler) group(nodes []Node, join func([]expression) expression) (expression, error) {
+	if len(nodes) == 0 {
+		return expression{}, errors.New("compile a filter: a group without parts")
+	}
 	list := make([]expression, len(nodes))
 	for i, node := range nodes {
 		var err error
 		if list[i], err = c.node(node); err != nil {
-			return nil, err
+			return expression{}, err
 		}
 	}
-	return list, nil
+	return join(list), nil
 }
 
 func (c *compiler) comparison(comparison *Comparison) (expression, error) {
@@ -106,7 +111,7 @@ func (c *compiler) search(source Source, value Value) (expression, error) {
 		return expression{}, fmt.Errorf("compile a search: %d parameters for %d values", len(parts)-1, len(args))
 	}
 	parts[0], parts[len(parts)-1] = "("+parts[0], parts[len(parts)-1]+")"
-	return expression{Condition{parts: parts, args: args}}, nil
+	return expression{Condition: Condition{parts: parts, args: args}}, nil
 }
 
 // order compares by order. It is never true for NULL. A date stands for its first moment.

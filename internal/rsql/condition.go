@@ -1,6 +1,7 @@
 package rsql
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -33,10 +34,14 @@ func (c Condition) Numbered(first int) (string, []any) {
 }
 
 // expression is SQL under construction: text of this package and of the table of fields, joined with parameters.
-type expression struct{ Condition }
+type expression struct {
+	Condition
+	// stack is how many entries a parser needs for the groups in it, see grouped.
+	stack int
+}
 
 // raw starts an expression with a text. A text never comes from a client.
-func raw(text string) expression { return expression{Condition{parts: []string{text}}} }
+func raw(text string) expression { return expression{Condition: Condition{parts: []string{text}}} }
 
 // operand is an expression of the table of fields, in parentheses unless it is the name of a column.
 func operand(expr string) expression {
@@ -50,7 +55,7 @@ func operand(expr string) expression {
 
 // bound is an expression of one parameter.
 func bound(value any) expression {
-	return expression{Condition{parts: []string{"", ""}, args: []any{value}}}
+	return expression{Condition: Condition{parts: []string{"", ""}, args: []any{value}}}
 }
 
 // concat joins expressions into a new one and leaves the given ones as they are.
@@ -61,7 +66,7 @@ func concat(list ...expression) expression {
 		parts = append(parts, e.parts[1:]...)
 		args = append(args, e.args...)
 	}
-	return expression{Condition{parts: parts, args: args}}
+	return expression{Condition: Condition{parts: parts, args: args}}
 }
 
 // separated joins expressions with a text between them.
@@ -80,11 +85,39 @@ func separated(list []expression, separator string) expression {
 func anyOf(list []expression) expression { return grouped(list, " OR ") }
 func allOf(list []expression) expression { return grouped(list, " AND ") }
 
+// longestChain is how many parts are joined without further parentheses. SQLite reads "a AND b AND c" as a tree that is as
+// deep as the chain is long, and refuses one deeper than 1,000.
+const longestChain = 32
+
+// grouped puts the part with the most nested groups first. The parser of SQLite has a stack of 100 entries: a group at the
+// start takes one of them, a later one three, with what stands before it and the operator. The order does not change what
+// the condition means, and with it only as many groups take three as a filter of MaxComparisons can branch.
 func grouped(list []expression, operator string) expression {
 	if len(list) == 1 {
 		return list[0]
 	}
-	return concat(raw("("), separated(list, operator), raw(")"))
+	deepest := 0
+	for i, e := range list {
+		if e.stack > list[deepest].stack {
+			deepest = i
+		}
+	}
+	ordered := append([]expression{list[deepest]}, list[:deepest]...)
+	ordered = append(ordered, list[deepest+1:]...)
+	if len(ordered) > longestChain {
+		var chunks []expression
+		for chunk := range slices.Chunk(ordered, longestChain) {
+			chunks = append(chunks, grouped(chunk, operator))
+		}
+		return grouped(chunks, operator)
+	}
+	stack := ordered[0].stack
+	for _, e := range ordered[1:] {
+		stack = max(stack, e.stack+2)
+	}
+	group := concat(raw("("), separated(ordered, operator), raw(")"))
+	group.stack = stack + 1
+	return group
 }
 
 // parameters binds each value and separates them with commas.

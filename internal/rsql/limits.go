@@ -3,8 +3,8 @@ package rsql
 // Limits of a filter. A filter over one of them is refused with CodeTooComplex.
 //
 // They are constants because the generated SQL relies on them: SQLite refuses an expression tree deeper than 1,000 and
-// its parser has a stack of 100 entries, of which a nested group takes three. At these limits the SQL of every filter
-// fits both, and also the 32,766 bound parameters of SQLite.
+// its parser has a stack of 100 entries, of which nested groups take some. At these limits the SQL of every filter fits
+// both, also inside a subquery, and the 32,766 bound parameters of SQLite.
 const (
 	// MaxBytes is the size of a filter in bytes of UTF-8.
 	MaxBytes = 8192
