@@ -67,6 +67,9 @@ var hostile = []string{
 var hostileKeys = []string{"env", "Env", "owner", "a.b", "a", `a\b`, "org.opencontainers.image.title", "日本", "$", "$.a", "[0]",
 	"0", "-1", "?", "%", "a_b", "#", "*", "@x", "é"}
 
+// newRandom gives the same numbers for the same seed in every run.
+func newRandom(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 2026)) }
+
 func randomAssets(random *rand.Rand, count int) []asset {
 	text := func() string { return hostile[random.IntN(len(hostile))] }
 	optional := func() *string {

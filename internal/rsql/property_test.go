@@ -15,7 +15,7 @@ func TestSameResultEverywhere(t *testing.T) {
 	const rows, filters = 150, 2500
 	for name, open := range databases {
 		// The same seed for both, so that both see the same rows and filters.
-		random := rand.New(rand.NewPCG(5, 2026))
+		random := newRandom(5)
 		assets := randomAssets(random, rows)
 		texts := make([]string, filters)
 		for i := range texts {
@@ -61,7 +61,7 @@ func TestSameResultEverywhere(t *testing.T) {
 func TestNotEqualIsTheComplement(t *testing.T) {
 	for name, open := range databases {
 		t.Run(name, func(t *testing.T) {
-			random := rand.New(rand.NewPCG(7, 2026))
+			random := newRandom(7)
 			assets := randomAssets(random, 60)
 			db := open(t)
 			db.insert(t, assets)
