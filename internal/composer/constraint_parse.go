@@ -51,6 +51,11 @@ func (p *constraintParser) alternative(side span) ([]term, error) {
 		if err != nil {
 			return nil, err
 		}
+		for i := range more {
+			if len(more[i].version.normal) > MaxVersionLength {
+				return nil, p.fail(part.begin, "a version of at most 255 bytes")
+			}
+		}
 		terms = append(terms, more...)
 	}
 	return terms, nil
@@ -99,9 +104,9 @@ func (p *constraintParser) part(at span) ([]term, error) {
 	if terms, ok := wildcardRange(s); ok {
 		return terms, nil
 	}
-	if terms, isRange, expected := hyphenRange(s); isRange {
+	if terms, isRange, offset, expected := hyphenRange(s); isRange {
 		if expected != "" {
-			return nil, p.fail(at.begin, expected)
+			return nil, p.fail(at.begin+offset, expected)
 		}
 		return terms, nil
 	}
@@ -146,17 +151,7 @@ func (p *constraintParser) comparison(at span, s, flag string) ([]term, error) {
 			normal += "-dev"
 		}
 	}
-	return p.checked(at, []term{{op, FromNormalized(normal)}})
-}
-
-// checked refuses versions that grew too long; only comparisons with absurd numbers do.
-func (p *constraintParser) checked(at span, terms []term) ([]term, error) {
-	for i := range terms {
-		if len(terms[i].version.normal) > MaxVersionLength {
-			return nil, p.fail(at.begin, "a version of at most 255 bytes")
-		}
-	}
-	return terms, nil
+	return []term{{op, FromNormalized(normal)}}, nil
 }
 
 // expectedVersion improves the explanation for mistakes that are usual in constraints.

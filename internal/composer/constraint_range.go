@@ -167,40 +167,41 @@ func wildcardRange(s string) ([]term, bool) {
 	return bounds(low+"-dev", high), true
 }
 
-// hyphenRange reads "1.0 - 2.0". isRange tells whether s is one at all; expected is set if it is one that is wrong.
+// hyphenRange reads "1.0 - 2.0". isRange tells whether s is one at all; expected is set if it is one
+// that is wrong, from offset on.
 //
 // The upper end is included. With fewer than three numbers and no suffix it means all versions that begin with it:
 // 1.0 - 2.0 admits 2.0.9, 1.0.0 - 2.0.0 does not.
-func hyphenRange(s string) (terms []term, isRange bool, expected string) {
+func hyphenRange(s string) (terms []term, isRange bool, offset int, expected string) {
 	i := strings.IndexByte(s, ' ')
 	if i < 0 {
-		return nil, false, ""
+		return nil, false, 0, ""
 	}
 	hyphen := i + spacesAt(s, i)
 	if hyphen == len(s) || s[hyphen] != '-' {
-		return nil, false, ""
+		return nil, false, 0, ""
 	}
-	n := spacesAt(s, hyphen+1)
+	upper := hyphen + 1 + spacesAt(s, hyphen+1)
 	from, ok := scanPartial(s[:i])
-	to, okTo := scanPartial(s[hyphen+1+n:])
-	if n == 0 || !ok || !okTo {
-		return nil, false, ""
+	to, okTo := scanPartial(s[upper:])
+	if upper == hyphen+1 || !ok || !okTo {
+		return nil, false, 0, ""
 	}
-	low, _, expected := normalize(from.text)
+	low, offset, expected := normalize(from.text)
 	if expected != "" {
-		return nil, true, expected + ", in the lower end of the range"
+		return nil, true, offset, expected + ", in the lower end of the range"
 	}
-	high, _, expected := normalize(to.text)
+	high, offset, expected := normalize(to.text)
 	if expected != "" {
-		return nil, true, expected + ", in the upper end of the range"
+		return nil, true, upper + offset, expected + ", in the upper end of the range"
 	}
 	if !from.namesStability() {
 		low += "-dev"
 	}
 	if to.count >= 3 || to.namesStability() {
-		return []term{{opGreaterEqual, FromNormalized(low)}, {opLessEqual, FromNormalized(high)}}, true, ""
+		return []term{{opGreaterEqual, FromNormalized(low)}, {opLessEqual, FromNormalized(high)}}, true, 0, ""
 	}
-	return bounds(low, bumped(to.numbers, min(to.count, 2))), true, ""
+	return bounds(low, bumped(to.numbers, min(to.count, 2))), true, 0, ""
 }
 
 // padded joins four numbers, 0 where one is absent.
