@@ -13,7 +13,11 @@ import (
 // migrations is the ordered list for both databases. A migration is written once and never changed after a release:
 // it uses its own frozen structs or SQL, never the live models. The parts register theirs in files named
 // migration_NNNN_what.go.
-var migrations = []*gormigrate.Migration{}
+var migrations = []*gormigrate.Migration{
+	migration0001Identity,
+	migration0003Projects,
+	migration0004Inventory,
+}
 
 // Migrate brings the database to the newest schema. Several processes may call it at once: on PostgreSQL an advisory
 // lock lets one of them work while the others wait.
