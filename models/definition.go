@@ -53,21 +53,22 @@ const (
 
 // DeploymentDefinition is what one execution of a deployment job does.
 type DeploymentDefinition struct {
-	JobID              string            `json:"job_id"`
-	Name               string            `json:"name"`
-	Project            string            `json:"project"`
-	Environment        string            `json:"environment"`
-	Action             string            `json:"action"`
-	Deployment         string            `json:"deployment"` // name of the root deployment
-	Release            string            `json:"release"`    // versionless: namespace/application
-	Version            string            `json:"version"`    // exact, a query, or a tag; "" for what is deployed now
-	Inputs             map[string]any    `json:"inputs"`
-	Providers          map[string]string `json:"providers"`
-	ErrandName         string            `json:"errand_name,omitempty"`
-	ErrandInputs       map[string]any    `json:"errand_inputs,omitempty"`
-	ServiceAccountName string            `json:"service_account_name,omitempty"`
-	ServiceAccountTeam string            `json:"service_account_team,omitempty"`
-	TaskQueue          string            `json:"task_queue,omitempty"`
+	JobID       string `json:"job_id"`
+	Name        string `json:"name"`
+	Project     string `json:"project"`
+	Environment string `json:"environment"`
+	Action      string `json:"action"`
+	Deployment  string `json:"deployment"` // name of the root deployment
+	Release     string `json:"release"`    // versionless: namespace/application
+	Version     string `json:"version"`    // exact, a query, or a tag; "" for what is deployed now
+	// Inputs of the job are read from its sealed row when it runs, and are not part of the snapshot: they may be secret.
+	Providers  map[string]string `json:"providers"`
+	ErrandName string            `json:"errand_name,omitempty"`
+	// ErrandInputs are sealed: see Store.SealErrandInputs.
+	ErrandInputs       []byte `json:"errand_inputs,omitempty"`
+	ServiceAccountName string `json:"service_account_name,omitempty"`
+	ServiceAccountTeam string `json:"service_account_team,omitempty"`
+	TaskQueue          string `json:"task_queue,omitempty"`
 }
 
 // PipelineDefinition is what one execution of a pipeline does: phases one after another, the steps of a phase side by

@@ -117,6 +117,10 @@ type Execution struct {
 	ClaimedAt         *time.Time
 	StartedAt         *time.Time
 	FinishedAt        *time.Time
+	// CheckedAt is when the reconciler last looked at the row while it was open.
+	CheckedAt time.Time
+	// LogsArchived says that the log chunks have moved to blob storage as one object.
+	LogsArchived bool
 }
 
 // ErrFinal says that an execution has ended and cannot change any more.

@@ -15,6 +15,7 @@ import (
 // migration_NNNN_what.go.
 var migrations = []*gormigrate.Migration{
 	migration0001Identity,
+	migration0002Executions,
 	migration0003Projects,
 	migration0004Inventory,
 }

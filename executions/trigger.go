@@ -1,0 +1,157 @@
+package executions
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"slipway/internal/problem"
+	"slipway/models"
+	"slipway/workflows"
+)
+
+// TriggerRequest says what to run and for whom.
+type TriggerRequest struct {
+	Kind                     string
+	ProjectID, EnvironmentID string
+	// SubjectID and SubjectName are the build, deployment job or pipeline.
+	SubjectID, SubjectName string
+	// TaskQueue overrides where the activity runs; "" is the kind's own queue.
+	TaskQueue string
+	Trigger   models.Trigger
+	// IdempotencyKey makes the same trigger twice one execution: a webhook's delivery id; a schedule and its nominal
+	// time; parent, phase, step and attempt. "" for a person's own request.
+	IdempotencyKey string
+	RetryOf        string
+	// Definition is the snapshot to run: models.BuildDefinition, DeploymentDefinition or PipelineDefinition.
+	Definition any
+	// Steps are a pipeline's, one for each step of its definition; nil makes new ones.
+	Steps []models.ExecutionStep
+}
+
+// Trigger records an execution and starts its workflow. It is the only way in.
+//
+// The answer is certain. A start that failed or whose outcome is not known (the connection broke, nobody answered in
+// time) is decided by the row: if it can still be abandoned, no workflow has claimed it, none ever will (a workflow that
+// comes up later finds its row ended, and ends), and the caller gets a problem of kind Unavailable. If it cannot, the
+// workflow is running and the caller gets the execution.
+func (s *Service) Trigger(ctx context.Context, req TriggerRequest) (*models.Execution, error) {
+	if p, ok := req.Definition.(models.PipelineDefinition); ok && req.Steps == nil {
+		req.Steps = NewSteps(p)
+	}
+	e, isNew, err := s.store.CreateExecution(ctx, models.NewExecution{Kind: req.Kind, ProjectID: req.ProjectID, EnvironmentID: req.EnvironmentID,
+		SubjectID: req.SubjectID, SubjectName: req.SubjectName, TaskQueue: req.TaskQueue, RetryOf: req.RetryOf, Trigger: req.Trigger,
+		IdempotencyKey: req.IdempotencyKey, Definition: req.Definition, Steps: req.Steps})
+	if err != nil {
+		return nil, err
+	}
+	if !isNew {
+		return e, nil
+	}
+	s.metrics.triggered.WithLabelValues(req.Kind, req.Trigger.Type).Inc()
+	if err := s.start(ctx, e); err != nil {
+		// The caller may be gone by now; the row must be decided all the same.
+		decide, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		aerr := s.store.AbandonExecution(decide, e.ID, "it could not be started: the workflow service was not available")
+		switch {
+		case errors.Is(aerr, models.ErrFinal):
+			return e, nil
+		case aerr != nil:
+			// Nobody could be asked. The row stands as new and the reconciler will start it: it is recorded, so the
+			// caller gets its id.
+			s.log.ErrorContext(ctx, "an execution could neither be started nor abandoned", "execution", e.ID, "error", errors.Join(err, aerr))
+			return e, nil
+		}
+		s.metrics.finished.WithLabelValues(e.Kind, string(models.StatusAbandoned)).Inc()
+		p := problem.Wrap(problem.Unavailable, err, "the workflow service is not available: nothing was started, try again")
+		p.RetryAfter = 5 * time.Second
+		return nil, p
+	}
+	return e, nil
+}
+
+// start starts the workflow of an execution; its id is the execution's, so that starting twice is starting once.
+func (s *Service) start(ctx context.Context, e *models.Execution) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.StartTimeout)
+	defer cancel()
+	name, queue := WorkflowOf(e.Kind)
+	o := client.StartWorkflowOptions{
+		ID:                       e.ID,
+		TaskQueue:                queue,
+		WorkflowIDReusePolicy:    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+		EnableEagerStart:         s.cfg.Eager,
+		StaticSummary:            fmt.Sprintf("%s %s #%d", e.Kind, e.SubjectName, e.Number),
+	}
+	if s.cfg.SearchAttributes() {
+		o.TypedSearchAttributes = s.attributes(e)
+	}
+	_, err := s.client.ExecuteWorkflow(ctx, o, name, workflows.Input{ExecutionID: e.ID})
+	var started *serviceerror.WorkflowExecutionAlreadyStarted
+	if errors.As(err, &started) {
+		return nil
+	}
+	return err
+}
+
+// attributes are what the Web UI can search by. The snapshot has the names, so nothing is read for them.
+func (s *Service) attributes(e *models.Execution) temporal.SearchAttributes {
+	var def struct {
+		Project     string `json:"project"`
+		Environment string `json:"environment"`
+	}
+	_ = json.Unmarshal(e.Definition, &def)
+	set := []temporal.SearchAttributeUpdate{AttributeKind.ValueSet(e.Kind), AttributeSubject.ValueSet(e.SubjectName)}
+	if def.Project != "" {
+		set = append(set, AttributeProject.ValueSet(def.Project))
+	}
+	if def.Environment != "" {
+		set = append(set, AttributeEnvironment.ValueSet(def.Environment))
+	}
+	return temporal.NewSearchAttributes(set...)
+}
+
+// NewSteps makes the rows of a pipeline's steps.
+func NewSteps(p models.PipelineDefinition) []models.ExecutionStep {
+	var steps []models.ExecutionStep
+	for i, ph := range p.Phases {
+		for j, st := range ph.Steps {
+			steps = append(steps, models.ExecutionStep{Phase: i, Step: j, Name: StepName(st), Type: st.Type, Status: models.StatusQueued})
+		}
+	}
+	return steps
+}
+
+// StepName is what a step is called for people: its own name, or what it does to what.
+func StepName(st models.PipelineStep) string {
+	if st.Name != "" {
+		return st.Name
+	}
+	switch st.Type {
+	case models.StepBuild:
+		return "build " + st.Build
+	case models.StepDeploy:
+		return "deploy " + st.Deployment + " to " + st.Environment
+	case models.StepSmoke:
+		return "smoke " + st.Deployment + " in " + st.Environment
+	case models.StepDestroy:
+		return "destroy " + st.Deployment + " in " + st.Environment
+	case models.StepErrand:
+		return "errand " + st.ErrandName + " of " + st.Deployment
+	case models.StepConfirmation:
+		return "confirmation"
+	case models.StepPipeline:
+		return "pipeline " + st.Pipeline
+	case models.StepTagRelease:
+		return "tag " + st.Application
+	}
+	return st.Type
+}

@@ -1,0 +1,93 @@
+package models
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+)
+
+// The states of a confirmation. The last four are final.
+const (
+	ConfirmationPending     = "pending"
+	ConfirmationApproved    = "approved"
+	ConfirmationDisapproved = "disapproved"
+	ConfirmationTimedOut    = "timed out"
+	ConfirmationEnded       = "ended" // the execution ended before anybody decided
+)
+
+// Confirmation is the decision that a pipeline's step waits for. It is one row that changes once.
+type Confirmation struct {
+	ID          string `gorm:"primaryKey"`
+	ExecutionID string
+	Phase, Step int
+	// CodeHash finds the row by the code of its link; CodeSealed is the encrypted code, for those who may see the link.
+	CodeHash   string
+	CodeSealed []byte
+	// User and Team, where set, are who may decide; otherwise whoever may write in the project.
+	User, Team    string
+	Status        string
+	DecidedByKind string
+	DecidedByID   string
+	DecidedByName string
+	DecidedAt     *time.Time
+	ExpiresAt     *time.Time
+	SignalledAt   *time.Time
+	CreatedAt     time.Time
+}
+
+// HashCode gives what is stored of a confirmation's code.
+func HashCode(code string) string {
+	h := sha256.Sum256([]byte(code))
+	return hex.EncodeToString(h[:])
+}
+
+// OpenConfirmation records that a step waits for a decision. Where the place has one already, that is given back: the
+// workflow's activity may be repeated.
+func (s *Store) OpenConfirmation(ctx context.Context, c Confirmation) (*Confirmation, error) {
+	c.ID, c.Status, c.CreatedAt = NewID(), ConfirmationPending, s.Now()
+	err := created(s.writer(ctx).Create(&c))
+	if err == nil {
+		return &c, nil
+	}
+	var old Confirmation
+	if e := one(s.writer(ctx).Where("execution_id = ? AND phase = ? AND step = ?", c.ExecutionID, c.Phase, c.Step).Take(&old)); e != nil {
+		return nil, err
+	}
+	return &old, nil
+}
+
+// ConfirmationByCode finds a confirmation by the code in its link.
+func (s *Store) ConfirmationByCode(ctx context.Context, executionID, code string) (*Confirmation, error) {
+	var c Confirmation
+	if err := one(s.reader(ctx).Where("code_hash = ? AND execution_id = ?", HashCode(code), executionID).Take(&c)); err != nil {
+		return nil, err
+	}
+	return &c, nil
+}
+
+// ConfirmationsOf lists the confirmations of an execution.
+func (s *Store) ConfirmationsOf(ctx context.Context, executionID string) ([]Confirmation, error) {
+	var list []Confirmation
+	err := s.reader(ctx).Where("execution_id = ?", executionID).Order("phase, step").Find(&list).Error
+	return list, err
+}
+
+// DecideConfirmation writes the decision, once: ErrConflict says that it was made before, or that the execution ended.
+// It runs in the caller's transaction, beside the audit line.
+func (s *Store) DecideConfirmation(ctx context.Context, id, status, byKind, byID, byName string) error {
+	return changed(s.writer(ctx).Model(&Confirmation{}).Where("id = ? AND status = ?", id, ConfirmationPending).
+		Updates(map[string]any{"status": status, "decided_by_kind": byKind, "decided_by_id": byID, "decided_by_name": byName, "decided_at": s.Now()}))
+}
+
+// ConfirmationSignalled records that the workflow has been told.
+func (s *Store) ConfirmationSignalled(ctx context.Context, id string) error {
+	return s.writer(ctx).Model(&Confirmation{}).Where("id = ? AND signalled_at IS NULL", id).Update("signalled_at", s.Now()).Error
+}
+
+// ConfirmationsUnsignalled gives decisions, made before the time given, that their workflow has not been told of.
+func (s *Store) ConfirmationsUnsignalled(ctx context.Context, before time.Time) ([]Confirmation, error) {
+	var list []Confirmation
+	err := s.reader(ctx).Where("decided_at < ? AND signalled_at IS NULL", before).Limit(200).Find(&list).Error
+	return list, err
+}

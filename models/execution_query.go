@@ -1,0 +1,161 @@
+package models
+
+import (
+	"context"
+	"encoding/json"
+
+	"slipway/policies"
+)
+
+// ExecutionByID finds an execution.
+func (s *Store) ExecutionByID(ctx context.Context, id string) (*Execution, error) {
+	var e Execution
+	if err := one(s.reader(ctx).Where("id = ?", id).Take(&e)); err != nil {
+		return nil, err
+	}
+	return &e, nil
+}
+
+// ExecutionByKey finds an execution by its idempotency key. It asks the writer, since a key may have been committed a
+// moment ago.
+func (s *Store) ExecutionByKey(ctx context.Context, key string) (*Execution, error) {
+	var e Execution
+	if err := one(s.writer(ctx).Where("idempotency_key = ?", key).Take(&e)); err != nil {
+		return nil, err
+	}
+	return &e, nil
+}
+
+// ExecutionFilter says which executions a list holds. Empty members do not filter.
+type ExecutionFilter struct {
+	Kind          string
+	ProjectID     string
+	EnvironmentID string
+	SubjectID     string
+	ParentID      string
+	// Visible limits the list to projects that the caller may see; nil for all.
+	Visible *policies.Visible
+	// PageFrom is an execution's id: every item has an id lower than it. PageSize is 1 to 1000; 0 means 50.
+	PageFrom string
+	PageSize int
+}
+
+// ListExecutions gives executions newest first, without their definitions and results where Light is asked for.
+func (s *Store) ListExecutions(ctx context.Context, f ExecutionFilter) ([]Execution, error) {
+	q := s.reader(ctx).Model(&Execution{})
+	for column, v := range map[string]string{"kind": f.Kind, "project_id": f.ProjectID, "environment_id": f.EnvironmentID, "subject_id": f.SubjectID, "parent_id": f.ParentID} {
+		if v != "" {
+			q = q.Where(column+" = ?", v)
+		}
+	}
+	if f.Visible != nil {
+		q = q.Scopes(s.visibleProjects(*f.Visible, "project_id"))
+	}
+	if f.PageFrom != "" {
+		q = q.Where("id < ?", f.PageFrom)
+	}
+	size := f.PageSize
+	if size <= 0 {
+		size = 50
+	}
+	var list []Execution
+	err := q.Order("id DESC").Limit(min(size, 1000)).Find(&list).Error
+	return list, err
+}
+
+// LastExecution gives the newest execution of a build, deployment job or pipeline.
+func (s *Store) LastExecution(ctx context.Context, subjectID string) (*Execution, error) {
+	var e Execution
+	if err := one(s.reader(ctx).Where("subject_id = ?", subjectID).Order("id DESC").Take(&e)); err != nil {
+		return nil, err
+	}
+	return &e, nil
+}
+
+// LastStatuses gives the status of the newest execution of each subject, in one query; subjects that never ran are
+// absent.
+func (s *Store) LastStatuses(ctx context.Context, subjectIDs []string) (map[string]Status, error) {
+	m := map[string]Status{}
+	if len(subjectIDs) == 0 {
+		return m, nil
+	}
+	var rows []struct {
+		SubjectID string
+		Status    Status
+	}
+	err := s.reader(ctx).Raw(`SELECT e.subject_id, e.status FROM execution_counters c JOIN executions e ON e.subject_id = c.subject_id AND e.number = c.last
+		WHERE c.subject_id IN ?`, subjectIDs).Scan(&rows).Error
+	for _, r := range rows {
+		m[r.SubjectID] = r.Status
+	}
+	return m, err
+}
+
+// OpenExecutions counts the executions of a subject that have not ended, to refuse its deletion.
+func (s *Store) OpenExecutions(ctx context.Context, subjectID string) (int64, error) {
+	var n int64
+	err := s.writer(ctx).Model(&Execution{}).Where("subject_id = ? AND status IN ?", subjectID, openStatuses).Count(&n).Error
+	return n, err
+}
+
+// SetResult stores what an execution has made so far.
+func (s *Store) SetResult(ctx context.Context, id string, r Result) error {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return s.writer(ctx).Model(&Execution{}).Where("id = ?", id).Update("result", b).Error
+}
+
+// OpenDescendants gives the executions below root that have not ended.
+func (s *Store) OpenDescendants(ctx context.Context, rootID string) ([]string, error) {
+	var ids []string
+	err := s.reader(ctx).Model(&Execution{}).Where("root_id = ? AND id <> ? AND status IN ?", rootID, rootID, openStatuses).Pluck("id", &ids).Error
+	return ids, err
+}
+
+// CountOpen counts open executions by kind and status, for the metrics.
+func (s *Store) CountOpen(ctx context.Context) (map[[2]string]int64, error) {
+	var rows []struct {
+		Kind, Status string
+		N            int64
+	}
+	err := s.reader(ctx).Raw("SELECT kind, status, COUNT(*) AS n FROM executions WHERE status IN ? GROUP BY kind, status", openStatuses).Scan(&rows).Error
+	m := map[[2]string]int64{}
+	for _, r := range rows {
+		m[[2]string{r.Kind, r.Status}] = r.N
+	}
+	return m, err
+}
+
+var openStatuses = []Status{StatusNew, StatusQueued, StatusRunning, StatusWaiting}
+
+// DefinitionInto reads the snapshot of an execution.
+func (e *Execution) DefinitionInto(v any) error { return json.Unmarshal(e.Definition, v) }
+
+// ResultOf reads what the execution made; the zero Result where there is none yet.
+func (e *Execution) ResultOf() Result {
+	var r Result
+	if len(e.Result) > 0 {
+		_ = json.Unmarshal(e.Result, &r)
+	}
+	return r
+}
+
+// SealErrandInputs encrypts the inputs that came with the trigger of an errand, for the definition's snapshot.
+func (s *Store) SealErrandInputs(jobID string, inputs map[string]any) ([]byte, error) {
+	if len(inputs) == 0 {
+		return nil, nil
+	}
+	return s.sealJSON(inputs, place("executions", "errand_inputs", jobID))
+}
+
+// OpenErrandInputs decrypts what SealErrandInputs made.
+func (s *Store) OpenErrandInputs(jobID string, sealed []byte) (map[string]any, error) {
+	if len(sealed) == 0 {
+		return nil, nil
+	}
+	var m map[string]any
+	err := s.unsealJSON(sealed, place("executions", "errand_inputs", jobID), &m)
+	return m, err
+}

@@ -1,0 +1,188 @@
+package models
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// Claim is what a workflow gets when it claims its row.
+type Claim struct {
+	Execution *Execution
+	// Waiting says that a deployment lock was asked for and not granted yet.
+	Waiting bool
+}
+
+// ClaimExecution gives the row to the workflow run that executes it and takes (or queues for) the deployments named, in
+// one transaction. It returns ErrConflict where the row is not new any more and belongs to another run: it was
+// abandoned, cancelled before it began, or reset. The same run may claim again: a local activity can be repeated.
+func (s *Store) ClaimExecution(ctx context.Context, id, runID string, deployments []string) (*Claim, error) {
+	var c *Claim
+	err := s.Tx(ctx, func(tx *Store) error {
+		now := tx.Now()
+		var e Execution
+		if err := one(tx.writer(ctx).Where("id = ?", id).Take(&e)); err != nil {
+			return err
+		}
+		waiting := false
+		if len(deployments) > 0 && !e.Status.Final() {
+			granted, err := tx.requestLocks(ctx, &e, deployments)
+			if err != nil {
+				return err
+			}
+			waiting = !granted
+		}
+		to := StatusRunning
+		if waiting {
+			to = StatusQueued
+		}
+		set := map[string]any{"status": to, "run_id": runID, "claimed_at": now, "checked_at": now}
+		if !waiting {
+			set["started_at"] = gorm.Expr("COALESCE(started_at, ?)", now)
+		}
+		err := changed(tx.writer(ctx).Model(&Execution{}).Where("id = ? AND (status = ? OR (run_id = ? AND status IN ?))", id, StatusNew, runID, openStatuses).Updates(set))
+		if err != nil {
+			return err
+		}
+		e.Status, e.RunID, e.ClaimedAt = to, runID, &now
+		if !waiting && e.StartedAt == nil {
+			e.StartedAt = &now
+		}
+		c = &Claim{Execution: &e, Waiting: waiting}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// SetExecutionStatus projects a status that is not final. Sequence must rise; an older one, and any on a row that has
+// ended, changes nothing.
+func (s *Store) SetExecutionStatus(ctx context.Context, id string, to Status, sequence int64) error {
+	if to.Final() {
+		return fmt.Errorf("status %s ends an execution: use FinishExecution", to)
+	}
+	set := map[string]any{"status": to, "sequence": sequence}
+	if to == StatusRunning {
+		set["started_at"] = gorm.Expr("COALESCE(started_at, ?)", s.Now())
+	}
+	return s.writer(ctx).Model(&Execution{}).Where("id = ? AND status IN ? AND sequence < ?", id, openStatuses, sequence).Updates(set).Error
+}
+
+// FinishExecution ends an execution, whoever noticed the end: its workflow, the trigger or the reconciler. In the same
+// transaction it frees the locks; the executions that hold one of them now are returned, to be signalled. It returns
+// ErrFinal where the row had ended before.
+func (s *Store) FinishExecution(ctx context.Context, id string, to Status, reason string, result *Result) ([]string, error) {
+	return s.finish(ctx, id, to, reason, result, openStatuses)
+}
+
+// AbandonExecution ends an execution that no workflow has claimed. ErrFinal says that one has, or that it had ended.
+func (s *Store) AbandonExecution(ctx context.Context, id, reason string) error {
+	_, err := s.finish(ctx, id, StatusAbandoned, reason, nil, []Status{StatusNew})
+	return err
+}
+
+func (s *Store) finish(ctx context.Context, id string, to Status, reason string, result *Result, from []Status) ([]string, error) {
+	if !to.Final() {
+		return nil, fmt.Errorf("status %s does not end an execution", to)
+	}
+	var next []string
+	err := s.Tx(ctx, func(tx *Store) error {
+		next = nil
+		now := tx.Now()
+		set := map[string]any{"status": to, "reason": clip(reason, 4000), "finished_at": now, "started_at": gorm.Expr("COALESCE(started_at, claimed_at)")}
+		if result != nil {
+			b, err := json.Marshal(result)
+			if err != nil {
+				return err
+			}
+			set["result"] = b
+		}
+		u := tx.writer(ctx).Model(&Execution{}).Where("id = ? AND status IN ?", id, from).Updates(set)
+		if u.Error != nil {
+			return u.Error
+		}
+		if u.RowsAffected == 0 {
+			return ErrFinal
+		}
+		var err error
+		next, err = tx.releaseLocks(ctx, id)
+		if err != nil {
+			return err
+		}
+		// Steps and confirmations that are open will not go on.
+		if err := tx.writer(ctx).Model(&ExecutionStep{}).Where("execution_id = ? AND status IN ?", id, []Status{StatusQueued, StatusRunning, StatusWaiting}).
+			Updates(map[string]any{"status": to, "finished_at": now}).Error; err != nil {
+			return err
+		}
+		return tx.writer(ctx).Model(&Confirmation{}).Where("execution_id = ? AND status = ?", id, ConfirmationPending).
+			Updates(map[string]any{"status": ConfirmationEnded, "decided_at": now, "signalled_at": now}).Error
+	})
+	if err != nil {
+		return nil, err
+	}
+	return next, nil
+}
+
+// RequestCancel records who asked first that an execution be cancelled. It returns ErrFinal where it has ended, and
+// false where somebody asked before: a second cancel changes nothing.
+func (s *Store) RequestCancel(ctx context.Context, id, by string) (bool, error) {
+	u := s.writer(ctx).Model(&Execution{}).Where("id = ? AND status IN ? AND cancel_requested_at IS NULL", id, openStatuses).
+		Updates(map[string]any{"cancel_requested_at": s.Now(), "cancel_requested_by": by})
+	if u.Error != nil {
+		return false, u.Error
+	}
+	if u.RowsAffected == 1 {
+		return true, nil
+	}
+	var e Execution
+	if err := one(s.writer(ctx).Select("id", "status").Where("id = ?", id).Take(&e)); err != nil {
+		return false, err
+	}
+	if e.Status.Final() {
+		return false, ErrFinal
+	}
+	return false, nil
+}
+
+// SetCommit records the source that an execution builds. Where a commit is known, only members that are not empty
+// replace it.
+func (s *Store) SetCommit(ctx context.Context, id string, c Commit) error {
+	return s.Tx(ctx, func(tx *Store) error {
+		var e Execution
+		if err := one(tx.writer(ctx).Where("id = ?", id).Take(&e)); err != nil {
+			return err
+		}
+		if e.Commit != nil {
+			for _, m := range []struct{ to, from *string }{{&c.Revision, &e.Commit.Revision}, {&c.Branch, &e.Commit.Branch}, {&c.Message, &e.Commit.Message}, {&c.Author, &e.Commit.Author}} {
+				if *m.to == "" {
+					*m.to = *m.from
+				}
+			}
+		}
+		return tx.writer(ctx).Model(&Execution{ID: id}).Select("Commit").Updates(&Execution{Commit: &c}).Error
+	})
+}
+
+// TakeUnchecked gives open executions that nobody has looked at since before, and marks them as looked at, so that
+// several reconcilers share the work.
+func (s *Store) TakeUnchecked(ctx context.Context, before time.Time, limit int) ([]Execution, error) {
+	var list []Execution
+	err := s.writer(ctx).Raw(s.takeUncheckedSQL(), s.Now(), before, limit).Scan(&list).Error
+	return list, err
+}
+
+// clip cuts a text for people at n bytes, at a character's edge.
+func clip(t string, n int) string {
+	if len(t) <= n {
+		return t
+	}
+	for n > 0 && t[n]&0xC0 == 0x80 {
+		n--
+	}
+	return t[:n] + "…"
+}

@@ -1,0 +1,65 @@
+package models
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// ExecutionScript records that a script was begun and, later, that it ended. The row is committed before the process is
+// spawned, so that after a crash it is known which scripts may have had an effect.
+type ExecutionScript struct {
+	ExecutionID string `gorm:"primaryKey"`
+	// Key names the script within the execution; the same run again yields the same keys.
+	Key        string `gorm:"primaryKey"`
+	Attempt    int
+	Step       string
+	Release    string
+	Repeatable bool
+	Finished   bool
+	// Result is the sealed result of a finished script: exit code and outputs.
+	Result     []byte
+	StartedAt  time.Time
+	FinishedAt *time.Time
+}
+
+// ErrInterrupted says that a script which must not run twice was begun before and never ended.
+var ErrInterrupted = errors.New("the script was interrupted")
+
+// BeginScript records that a script is about to start. A script that had finished before and is not repeatable is given
+// back with Finished set: it must not run again. One that had begun and not finished gives ErrInterrupted, unless it is
+// repeatable.
+func (s *Store) BeginScript(ctx context.Context, n ExecutionScript) (*ExecutionScript, error) {
+	n.Attempt, n.StartedAt, n.Finished, n.Result, n.FinishedAt = 1, s.Now(), false, nil, nil
+	err := created(s.writer(ctx).Create(&n))
+	if err == nil || !errors.Is(err, ErrExists) {
+		return &n, err
+	}
+	var old ExecutionScript
+	if err := one(s.writer(ctx).Where("execution_id = ? AND key = ?", n.ExecutionID, n.Key).Take(&old)); err != nil {
+		return nil, err
+	}
+	if !n.Repeatable {
+		if !old.Finished {
+			return nil, ErrInterrupted
+		}
+		return &old, nil
+	}
+	n.Attempt = old.Attempt + 1
+	err = changed(s.writer(ctx).Model(&ExecutionScript{}).Where("execution_id = ? AND key = ? AND attempt = ?", n.ExecutionID, n.Key, old.Attempt).
+		Updates(map[string]any{"attempt": n.Attempt, "started_at": n.StartedAt, "finished": false, "result": nil, "finished_at": nil}))
+	return &n, err
+}
+
+// EndScript records the end of a script, with the last of its log in the same transaction.
+func (s *Store) EndScript(ctx context.Context, executionID, key string, result []byte) error {
+	return found(s.writer(ctx).Model(&ExecutionScript{}).Where("execution_id = ? AND key = ?", executionID, key).
+		Updates(map[string]any{"finished": true, "result": result, "finished_at": s.Now()}))
+}
+
+// ScriptsOf lists the scripts of an execution in the order they began.
+func (s *Store) ScriptsOf(ctx context.Context, executionID string) ([]ExecutionScript, error) {
+	var list []ExecutionScript
+	err := s.reader(ctx).Where("execution_id = ?", executionID).Order("started_at, key").Find(&list).Error
+	return list, err
+}

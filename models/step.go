@@ -1,0 +1,54 @@
+package models
+
+import (
+	"context"
+	"time"
+)
+
+// ExecutionStep is one step of a pipeline's execution. A step that runs as an execution of its own takes its status
+// from that; the row holds the status of the others.
+type ExecutionStep struct {
+	ExecutionID string `gorm:"primaryKey"`
+	Phase       int    `gorm:"primaryKey;autoIncrement:false"`
+	Step        int    `gorm:"primaryKey;autoIncrement:false"`
+	Name        string
+	Type        string
+	Status      Status
+	Reason      string
+	// ChildID is the execution that the step runs as, "" for a confirmation or a step that has not begun.
+	ChildID string
+	// Kept says that the step was taken over from the execution that this one retries.
+	Kept       bool
+	StartedAt  *time.Time
+	FinishedAt *time.Time
+}
+
+// StepsOf gives the steps of an execution in order, each with the status of its child where it has one, in one query.
+func (s *Store) StepsOf(ctx context.Context, executionID string) ([]ExecutionStep, error) {
+	var list []ExecutionStep
+	err := s.reader(ctx).Raw(`SELECT t.execution_id, t.phase, t.step, t.name, t.type, t.child_id, t.kept,
+			COALESCE(c.status, t.status) AS status, COALESCE(c.reason, t.reason) AS reason,
+			COALESCE(c.started_at, t.started_at) AS started_at, COALESCE(c.finished_at, t.finished_at) AS finished_at
+		FROM execution_steps t LEFT JOIN executions c ON c.id = t.child_id AND t.child_id <> ''
+		WHERE t.execution_id = ? ORDER BY t.phase, t.step`, executionID).Scan(&list).Error
+	return list, err
+}
+
+// PutSteps writes the status of steps. It is idempotent: the workflow repeats it when an activity is repeated.
+func (s *Store) PutSteps(ctx context.Context, steps ...ExecutionStep) error {
+	return s.Tx(ctx, func(tx *Store) error {
+		for _, t := range steps {
+			set := map[string]any{"status": t.Status, "reason": clip(t.Reason, 4000), "child_id": t.ChildID}
+			if t.StartedAt != nil {
+				set["started_at"] = t.StartedAt
+			}
+			if t.FinishedAt != nil {
+				set["finished_at"] = t.FinishedAt
+			}
+			if err := found(tx.writer(ctx).Model(&ExecutionStep{}).Where("execution_id = ? AND phase = ? AND step = ?", t.ExecutionID, t.Phase, t.Step).Updates(set)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,134 @@
+// Package workflows holds the Temporal workflows: one file per noun. A workflow touches no database, clock or network;
+// everything it needs to know comes from activities, and it carries ids and outcomes only: definitions, outputs, logs
+// and state stay in the database, so that histories stay small and hold no secrets.
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"slipway/models"
+)
+
+// Task queues. Each scales apart: `slipway worker --queues builds`.
+const (
+	QueuePipelines   = "pipelines"
+	QueueBuilds      = "builds"
+	QueueDeployments = "deployments"
+)
+
+// Names under which the workflows and activities are registered. They are part of every history: never rename one.
+const (
+	BuildWorkflow      = "build"
+	DeploymentWorkflow = "deployment"
+	PipelineWorkflow   = "pipeline"
+
+	ActivityClaim      = "claim"
+	ActivityPlan       = "plan-build"
+	ActivityLocks      = "request-locks"
+	ActivityLockSeen   = "lock-seen"
+	ActivityBeginPhase = "begin-phase"
+	ActivityPutSteps   = "put-steps"
+	ActivityFinish     = "finish"
+	ActivityBuild      = "run-build"
+	ActivityDeployment = "run-deployment"
+)
+
+// Signals.
+const (
+	// SignalLock says that the execution holds its deployments now. No payload.
+	SignalLock = "lock-granted"
+	// SignalDecision tells a pipeline of a confirmation's decision. Payload: Decision. It may come more than once.
+	SignalDecision = "decision"
+)
+
+// QueryState answers what the workflow is at, for `temporal workflow query` and the Web UI.
+const QueryState = "state"
+
+// Input starts every execution's workflow. The workflow's id is the execution's id.
+type Input struct {
+	ExecutionID string `json:"execution_id"`
+	// Phase is where a pipeline that continued as new goes on; Sequence is its last projected write.
+	Phase    int   `json:"phase,omitempty"`
+	Sequence int64 `json:"sequence,omitempty"`
+}
+
+// Outcome is how an execution ended, for its parent and for the people who look at the workflow's result.
+type Outcome struct {
+	Status models.Status `json:"status"`
+	Reason string        `json:"reason,omitempty"`
+}
+
+// Ok says that the execution reached what it was for.
+func (o Outcome) Ok() bool { return o.Status == models.StatusOK || o.Status == models.StatusSkipped }
+
+// ClaimResult is what the claim tells the workflow.
+type ClaimResult struct {
+	// Claimed is false where the row belongs to nobody any more: the workflow ends at once. Outcome is how it ended.
+	Claimed bool    `json:"claimed"`
+	Outcome Outcome `json:"outcome"`
+	// Waiting says that a deployment lock is asked for and held by others.
+	Waiting bool `json:"waiting,omitempty"`
+	// Plan says that a build changes deployments, whose names stand in its plans: they are read first, so that the
+	// workflow can wait for them.
+	Plan bool `json:"plan,omitempty"`
+	// TaskQueue is where the activity runs.
+	TaskQueue string `json:"task_queue,omitempty"`
+	// TimeLimit bounds one attempt of the activity.
+	TimeLimit time.Duration `json:"time_limit,omitempty"`
+	// Phases is how many a pipeline has.
+	Phases int `json:"phases,omitempty"`
+}
+
+// PlanResult is what the plans of a build say before any script runs.
+type PlanResult struct {
+	// Deployments are the root deployments that the build changes.
+	Deployments []string `json:"deployments"`
+	// Failed is set where the plans cannot be read at all.
+	Failed *Outcome `json:"failed,omitempty"`
+}
+
+// Decision is the payload of SignalDecision.
+type Decision struct {
+	ConfirmationID string `json:"confirmation_id"`
+	Status         string `json:"status"` // approved, disapproved, timed out
+	By             string `json:"by,omitempty"`
+}
+
+// Timeouts and retries, all in one place.
+const (
+	// HeartbeatTimeout is how long a worker may be silent before what it ran is given to another.
+	HeartbeatTimeout = 5 * time.Second
+	// defaultTimeLimit bounds one attempt of a build or a deployment where the definition does not.
+	defaultTimeLimit = 24 * time.Hour
+	// maxAttempts is how often a build's activity begins again after its worker was lost. A script that takes its worker
+	// down with it would otherwise go round for ever.
+	maxAttempts = 5
+)
+
+// localOptions are for the small database activities. They repeat until the database answers: an execution waits for
+// its database, it does not fail because of it.
+func localOptions(ctx workflow.Context) workflow.Context {
+	return workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
+		StartToCloseTimeout: 10 * time.Second,
+		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 100 * time.Millisecond, BackoffCoefficient: 2, MaximumInterval: 10 * time.Second,
+			NonRetryableErrorTypes: []string{"InvalidDefinition"}},
+	})
+}
+
+// runOptions are for the activities that run scripts.
+func runOptions(ctx workflow.Context, c ClaimResult) workflow.Context {
+	limit := c.TimeLimit
+	if limit <= 0 {
+		limit = defaultTimeLimit
+	}
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:           c.TaskQueue,
+		StartToCloseTimeout: limit,
+		HeartbeatTimeout:    HeartbeatTimeout,
+		WaitForCancellation: true,
+		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: 200 * time.Millisecond, BackoffCoefficient: 2, MaximumInterval: 10 * time.Second, MaximumAttempts: maxAttempts},
+	})
+}

@@ -1,0 +1,238 @@
+package workflows
+
+import (
+	"fmt"
+
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"slipway/models"
+)
+
+const heartbeatTimeout = enums.TIMEOUT_TYPE_HEARTBEAT
+
+// StepRun is a step of the phase that is about to run, as the activity begin-phase prepared it.
+type StepRun struct {
+	Step int    `json:"step"`
+	Name string `json:"name"`
+	Type string `json:"type"`
+	// Outcome is set for steps that have ended already: kept from the execution that is retried, or impossible to begin.
+	Outcome *Outcome `json:"outcome,omitempty"`
+	// ChildID, Workflow and TaskQueue are the execution that the step runs as.
+	ChildID   string `json:"child_id,omitempty"`
+	Workflow  string `json:"workflow,omitempty"`
+	TaskQueue string `json:"task_queue,omitempty"`
+	// ConfirmationID is the decision that the step waits for.
+	ConfirmationID string `json:"confirmation_id,omitempty"`
+	// IgnoreFailure lets the pipeline go on whatever the step's outcome.
+	IgnoreFailure bool `json:"ignore_failure,omitempty"`
+}
+
+// StepUpdate is the end of a step that has no execution of its own.
+type StepUpdate struct {
+	Step    int     `json:"step"`
+	Outcome Outcome `json:"outcome"`
+}
+
+// pipelineState is what the workflow knows between two tasks.
+type pipelineState struct {
+	// Phase that runs, from 0.
+	Phase int `json:"phase"`
+	// Waiting lists the confirmations nobody has decided yet.
+	Waiting []string `json:"waiting,omitempty"`
+	// Sequence of the last projected write.
+	Sequence int64 `json:"sequence"`
+}
+
+// Pipeline runs one execution of a pipeline: its phases one after another, the steps of a phase side by side, each as an
+// execution of its own (a child workflow that is asked to cancel when this one closes).
+//
+//	id:       the execution's id
+//	input:    Input; Phase > 0 where it continued as new
+//	result:   Outcome
+//	signals:  SignalDecision
+//	queries:  QueryState
+//	queue:    pipelines
+func Pipeline(ctx workflow.Context, in Input) (Outcome, error) {
+	st := &pipelineState{Phase: in.Phase, Sequence: in.Sequence}
+	if err := workflow.SetQueryHandler(ctx, QueryState, func() (*pipelineState, error) { return st, nil }); err != nil {
+		return Outcome{}, err
+	}
+	claim, err := claimed(ctx, in)
+	if err != nil || !claim.Claimed {
+		return claim.Outcome, err
+	}
+	for ; st.Phase < claim.Phases; st.Phase++ {
+		out, err := st.runPhase(ctx, in)
+		if err != nil {
+			return Outcome{}, err
+		}
+		if !out.Ok() {
+			return finish(ctx, in, out)
+		}
+		if st.Phase+1 < claim.Phases && workflow.GetInfo(ctx).GetContinueAsNewSuggested() && ctx.Err() == nil {
+			return Outcome{}, workflow.NewContinueAsNewError(ctx, PipelineWorkflow, Input{ExecutionID: in.ExecutionID, Phase: st.Phase + 1, Sequence: st.Sequence})
+		}
+	}
+	return finish(ctx, in, Outcome{Status: models.StatusOK})
+}
+
+// runPhase begins all steps of the phase and waits for all of them: a step that fails does not stop the ones beside it.
+func (st *pipelineState) runPhase(ctx workflow.Context, in Input) (Outcome, error) {
+	if ctx.Err() != nil {
+		return Outcome{Status: models.StatusCancelled, Reason: "cancelled"}, nil
+	}
+	var steps []StepRun
+	st.Sequence++
+	if err := local(ctx, ActivityBeginPhase, &steps, in, st.Phase, st.Sequence); err != nil {
+		if ctx.Err() != nil {
+			return Outcome{Status: models.StatusCancelled, Reason: "cancelled"}, nil
+		}
+		return Outcome{}, err
+	}
+	outcomes := make([]*Outcome, len(steps))
+	open := map[string]int{} // confirmation id -> index in steps
+	wg := workflow.NewWaitGroup(ctx)
+	for i := range steps {
+		step := &steps[i]
+		switch {
+		case step.Outcome != nil:
+			outcomes[i] = step.Outcome
+		case step.ConfirmationID != "":
+			open[step.ConfirmationID] = i
+			st.Waiting = append(st.Waiting, step.ConfirmationID)
+		default:
+			wg.Add(1)
+			workflow.Go(ctx, func(ctx workflow.Context) {
+				defer wg.Done()
+				out := runChild(ctx, step)
+				outcomes[i] = &out
+			})
+		}
+	}
+	var updates []StepUpdate
+	if len(open) > 0 {
+		updates = st.awaitDecisions(ctx, open)
+		for _, u := range updates {
+			outcomes[u.Step] = &u.Outcome
+		}
+		if err := st.project(ctx, in, steps, updates); err != nil {
+			return Outcome{}, err
+		}
+	}
+	// Children are waited for on a context that stays open: after a cancellation they are asked to end and are given the
+	// time that it takes.
+	clean, cancel := workflow.NewDisconnectedContext(ctx)
+	defer cancel()
+	wg.Wait(clean)
+	return phaseOutcome(ctx, steps, outcomes), nil
+}
+
+// project writes the ends of steps that have no execution of their own.
+func (st *pipelineState) project(ctx workflow.Context, in Input, steps []StepRun, updates []StepUpdate) error {
+	ends := make([]StepUpdate, len(updates))
+	for i, u := range updates {
+		ends[i] = StepUpdate{Step: steps[u.Step].Step, Outcome: u.Outcome}
+	}
+	clean, cancel := workflow.NewDisconnectedContext(ctx)
+	defer cancel()
+	st.Sequence++
+	return local(clean, ActivityPutSteps, nil, in, st.Phase, st.Sequence, ends)
+}
+
+// awaitDecisions waits until every open confirmation is decided, or the execution is cancelled. StepUpdate.Step is the
+// index in the phase's list here.
+func (st *pipelineState) awaitDecisions(ctx workflow.Context, open map[string]int) []StepUpdate {
+	var updates []StepUpdate
+	ch := workflow.GetSignalChannel(ctx, SignalDecision)
+	for len(open) > 0 {
+		cancelled := false
+		workflow.NewSelector(ctx).
+			AddReceive(ch, func(c workflow.ReceiveChannel, _ bool) {
+				var d Decision
+				c.Receive(ctx, &d)
+				i, ok := open[d.ConfirmationID]
+				if !ok {
+					return // of an earlier phase, or told twice
+				}
+				delete(open, d.ConfirmationID)
+				st.decided(d.ConfirmationID)
+				out := Outcome{Status: models.StatusOK, Reason: "approved by " + d.By}
+				if d.Status != models.ConfirmationApproved {
+					out = Outcome{Status: models.StatusFailed, Reason: d.Status}
+					if d.By != "" {
+						out.Reason += " by " + d.By
+					}
+				}
+				updates = append(updates, StepUpdate{Step: i, Outcome: out})
+			}).
+			AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) { cancelled = true }).
+			Select(ctx)
+		if cancelled {
+			for _, i := range workflow.DeterministicKeys(open) {
+				updates = append(updates, StepUpdate{Step: open[i], Outcome: Outcome{Status: models.StatusCancelled, Reason: "cancelled"}})
+			}
+			st.Waiting = nil
+			return updates
+		}
+	}
+	return updates
+}
+
+func (st *pipelineState) decided(id string) {
+	for i, w := range st.Waiting {
+		if w == id {
+			st.Waiting = append(st.Waiting[:i], st.Waiting[i+1:]...)
+			return
+		}
+	}
+}
+
+// runChild runs a step as an execution of its own and gives its outcome.
+func runChild(ctx workflow.Context, step *StepRun) Outcome {
+	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+		WorkflowID:            step.ChildID,
+		TaskQueue:             step.TaskQueue,
+		WaitForCancellation:   true,
+		ParentClosePolicy:     enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
+		WorkflowIDReusePolicy: enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+	})
+	var out Outcome
+	err := workflow.ExecuteChildWorkflow(ctx, step.Workflow, Input{ExecutionID: step.ChildID}).Get(ctx, &out)
+	switch {
+	case err == nil:
+		return out
+	case temporal.IsCanceledError(err) || ctx.Err() != nil:
+		return Outcome{Status: models.StatusCancelled, Reason: "cancelled"}
+	}
+	if temporal.IsTerminatedError(err) {
+		return Outcome{Status: models.StatusFailed, Reason: "its workflow was terminated"}
+	}
+	return Outcome{Status: models.StatusFailed, Reason: err.Error()}
+}
+
+// phaseOutcome sums up the steps: the first that failed and matters decides.
+func phaseOutcome(ctx workflow.Context, steps []StepRun, outcomes []*Outcome) Outcome {
+	var failed *Outcome
+	for i, out := range outcomes {
+		if out.Ok() || steps[i].IgnoreFailure {
+			continue
+		}
+		name := steps[i].Name
+		if name == "" {
+			name = fmt.Sprintf("%d (%s)", steps[i].Step+1, steps[i].Type)
+		}
+		o := Outcome{Status: models.StatusFailed, Reason: fmt.Sprintf("step %s: %s", name, out.Reason)}
+		if failed == nil {
+			failed = &o
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		return Outcome{Status: models.StatusCancelled, Reason: "cancelled"}
+	case failed != nil:
+		return *failed
+	}
+	return Outcome{Status: models.StatusOK}
+}
