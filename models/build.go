@@ -1,0 +1,215 @@
+package models
+
+import (
+	"context"
+	"time"
+
+	"gorm.io/gorm"
+
+	"slipway/policies"
+)
+
+// Build makes releases from a repository, in an environment.
+type Build struct {
+	ID                 string `gorm:"primaryKey"`
+	ProjectID          string
+	EnvironmentID      string
+	Name               string
+	Repo               string
+	Branch             string
+	Disabled           bool
+	Steps              []BuildStep `gorm:"serializer:json"`
+	StepsFromYML       bool        `gorm:"column:steps_from_yml"`
+	ServiceAccountName string
+	ServiceAccountTeam string
+	// TaskQueue is where its executions run; "" is the default. The state document calls it remote_escape_worker_url.
+	TaskQueue string
+	CreatedAt time.Time
+	UpdatedAt time.Time
+
+	// The sealed secrets; see BuildSecrets.
+	SealedPrivateKey      []byte `gorm:"column:private_key"`
+	SealedEscapeAuthToken []byte `gorm:"column:escape_auth_token"`
+	SealedWebhookToken    []byte `gorm:"column:webhook_token"`
+	SealedWebhookSecret   []byte `gorm:"column:webhook_secret"`
+	WebhookTokenHash      string
+
+	// Read only, filled by queries: the names of where it belongs, and the status of its newest execution ("" for none).
+	ProjectName     string `gorm:"->"`
+	EnvironmentName string `gorm:"->"`
+	LastStatus      Status `gorm:"->"`
+}
+
+// Status is that of the newest execution, or new.
+func (b *Build) Status() Status { return orNew(b.LastStatus) }
+
+func orNew(s Status) Status {
+	if s == "" {
+		return StatusNew
+	}
+	return s
+}
+
+// BuildSecrets are a build's secrets in the clear. Nil in a change means: leave what is there.
+type BuildSecrets struct {
+	PrivateKey      *string // of the repository
+	EscapeAuthToken *string // for the inventory
+	WebhookSecret   *string // that webhooks are signed with
+}
+
+// CreateBuild adds a build with a webhook token of its own. ErrExists where the environment has one of that name.
+func (s *Store) CreateBuild(ctx context.Context, b *Build, secrets BuildSecrets) error {
+	b.ID = NewID()
+	b.CreatedAt, b.UpdatedAt = s.Now(), s.Now()
+	token := NewWebhookToken()
+	var err error
+	if b.SealedWebhookToken, err = s.seal([]byte(token), place("builds", "webhook_token", b.ID)); err != nil {
+		return err
+	}
+	b.WebhookTokenHash = webhookHash(token)
+	if err := s.sealBuild(b, secrets); err != nil {
+		return err
+	}
+	return created(s.writer(ctx).Create(b))
+}
+
+func (s *Store) sealBuild(b *Build, secrets BuildSecrets) error {
+	for _, c := range []struct {
+		column string
+		value  *string
+		to     *[]byte
+	}{
+		{"private_key", secrets.PrivateKey, &b.SealedPrivateKey},
+		{"escape_auth_token", secrets.EscapeAuthToken, &b.SealedEscapeAuthToken},
+		{"webhook_secret", secrets.WebhookSecret, &b.SealedWebhookSecret},
+	} {
+		if c.value == nil {
+			continue
+		}
+		sealed, err := s.seal([]byte(*c.value), place("builds", c.column, b.ID))
+		if err != nil {
+			return err
+		}
+		*c.to = sealed
+	}
+	return nil
+}
+
+// UpdateBuild writes all fields of a build but its webhook token.
+func (s *Store) UpdateBuild(ctx context.Context, b *Build, secrets BuildSecrets) error {
+	b.UpdatedAt = s.Now()
+	if err := s.sealBuild(b, secrets); err != nil {
+		return err
+	}
+	return found(s.writer(ctx).Model(&Build{}).Where("id = ?", b.ID).
+		Select("repo", "branch", "disabled", "steps", "steps_from_yml", "service_account_name", "service_account_team", "task_queue",
+			"private_key", "escape_auth_token", "webhook_secret", "updated_at").Updates(b))
+}
+
+// SecretsOf opens a build's secrets. Members that are not set are "".
+func (s *Store) SecretsOf(b *Build) (privateKey, escapeAuthToken, webhookSecret string, err error) {
+	for _, c := range []struct {
+		column string
+		sealed []byte
+		to     *string
+	}{
+		{"private_key", b.SealedPrivateKey, &privateKey},
+		{"escape_auth_token", b.SealedEscapeAuthToken, &escapeAuthToken},
+		{"webhook_secret", b.SealedWebhookSecret, &webhookSecret},
+	} {
+		plain, err := s.unseal(c.sealed, place("builds", c.column, b.ID))
+		if err != nil {
+			return "", "", "", err
+		}
+		*c.to = string(plain)
+	}
+	return privateKey, escapeAuthToken, webhookSecret, nil
+}
+
+// WebhookToken opens the token in the path of a build's webhook.
+func (s *Store) WebhookToken(b *Build) (string, error) {
+	t, err := s.unseal(b.SealedWebhookToken, place("builds", "webhook_token", b.ID))
+	return string(t), err
+}
+
+// builds is the query that every read of builds starts from: names and the newest status come in the same one.
+func (s *Store) builds(ctx context.Context) *gorm.DB {
+	return s.reader(ctx).Table("builds").
+		Select("builds.*, projects.name AS project_name, environments.name AS environment_name, " + lastStatus).
+		Joins("JOIN projects ON projects.id = builds.project_id").
+		Joins("JOIN environments ON environments.id = builds.environment_id").
+		Joins(joinLastExecution("builds"))
+}
+
+// lastStatus and joinLastExecution add the status of a thing's newest execution to a query, through the counter that
+// numbers executions: one row by key, however many there are.
+const lastStatus = "last_execution.status AS last_status"
+
+func joinLastExecution(table string) string {
+	return "LEFT JOIN execution_counters ON execution_counters.subject_id = " + table + ".id " +
+		"LEFT JOIN executions last_execution ON last_execution.subject_id = " + table + ".id AND last_execution.number = execution_counters.last"
+}
+
+// BuildByName finds a build of an environment.
+func (s *Store) BuildByName(ctx context.Context, environmentID, name string) (*Build, error) {
+	var b Build
+	err := one(s.builds(ctx).Where("builds.environment_id = ? AND builds.name = ?", environmentID, name).Take(&b))
+	return &b, err
+}
+
+// BuildByID finds a build.
+func (s *Store) BuildByID(ctx context.Context, id string) (*Build, error) {
+	var b Build
+	err := one(s.builds(ctx).Where("builds.id = ?", id).Take(&b))
+	return &b, err
+}
+
+// BuildByWebhook finds the build whose webhook has the token.
+func (s *Store) BuildByWebhook(ctx context.Context, token string) (*Build, error) {
+	var b Build
+	err := one(s.builds(ctx).Where("builds.webhook_token_hash = ?", webhookHash(token)).Take(&b))
+	return &b, err
+}
+
+// Where says which builds, deployment jobs or pipelines a list holds. Empty members do not filter.
+type Where struct {
+	ProjectID, EnvironmentID string
+	// Visible limits the list to the projects that a caller may see; nil for all.
+	Visible *policies.Visible
+}
+
+func (w Where) apply(s *Store, q *gorm.DB, table string) *gorm.DB {
+	if w.ProjectID != "" {
+		q = q.Where(table+".project_id = ?", w.ProjectID)
+	}
+	if w.EnvironmentID != "" {
+		q = q.Where(table+".environment_id = ?", w.EnvironmentID)
+	}
+	if w.Visible != nil {
+		q = q.Scopes(s.visibleProjects(*w.Visible, table+".project_id"))
+	}
+	return q
+}
+
+// ListBuilds lists builds, newest first, in one query.
+func (s *Store) ListBuilds(ctx context.Context, w Where) ([]Build, error) {
+	var list []Build
+	err := w.apply(s, s.builds(ctx), "builds").Order("builds.id DESC").Find(&list).Error
+	return list, err
+}
+
+// DeleteBuild removes a build. It returns an ActiveError while one of its executions has not ended; their rows stay.
+func (s *Store) DeleteBuild(ctx context.Context, id string) error {
+	return s.Tx(ctx, func(tx *Store) error {
+		if err := tx.refuseActive(ctx, "subject_id = ?", id); err != nil {
+			return err
+		}
+		return found(tx.writer(ctx).Where("id = ?", id).Delete(&Build{}))
+	})
+}
+
+// Definition is the snapshot that an execution of the build runs.
+func (b *Build) Definition() BuildDefinition {
+	return BuildDefinition{BuildID: b.ID, Name: b.Name, Project: b.ProjectName, Environment: b.EnvironmentName, Repo: b.Repo, Branch: b.Branch,
+		Steps: b.Steps, StepsFromYML: b.StepsFromYML, ServiceAccountName: b.ServiceAccountName, ServiceAccountTeam: b.ServiceAccountTeam, TaskQueue: b.TaskQueue}
+}
