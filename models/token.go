@@ -72,6 +72,9 @@ func (s *Store) CreateToken(ctx context.Context, t *Token) (string, error) {
 	if t.Purpose == "" {
 		t.Purpose = TokenAPI
 	}
+	if t.Scopes == nil {
+		t.Scopes = []string{} // nil would be stored as NULL
+	}
 	random := make([]byte, 32)
 	_, _ = rand.Read(random) // never fails: the runtime ends the process instead
 	secret := TokenPrefix + base64.RawURLEncoding.EncodeToString(random)
