@@ -1,0 +1,142 @@
+package inventory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"time"
+
+	"slipway/internal/blob"
+	"slipway/internal/problem"
+	"slipway/internal/release"
+	"slipway/models"
+	"slipway/policies"
+)
+
+// packages is where package files are in storage. Each upload has a key of its own, so that uploads of one release at
+// once cannot touch each other's bytes; the release's row says which one counts.
+const packages = "packages/"
+
+func packageKey(id release.ID) string {
+	return path.Join(packages+id.Project, id.Name, fmt.Sprintf("%s-v%s.%s.tgz", id.Name, id.Version, models.NewID()))
+}
+
+// afterwards is how long clean-up may take once the caller has gone.
+const afterwards = 30 * time.Second
+
+// Upload stores the package of a registered release. The bytes go to storage while they are hashed and checked, and can
+// be downloaded once everything is there and sound. Errors: models.ErrNotFound for a release that is not registered,
+// models.ErrExists for one that has its package, *problem.Error with the reason for a bad package; of all others the
+// caller may try again. After any error nothing of the package is left.
+func (s *Service) Upload(ctx context.Context, id release.ID, r io.Reader, by policies.Subject) error {
+	if !id.Resolved() {
+		return problem.New(problem.Invalid, "Can't upload package against unresolved version '%s'", id)
+	}
+	f, err := s.Find(ctx, id.Project, id.Name, id.Version)
+	if err != nil {
+		return err
+	}
+	if f.Release.PackageKey != "" {
+		return models.ErrExists
+	}
+	m, err := f.Metadata()
+	if err != nil {
+		return err
+	}
+	n, err := s.Store.NamespaceByName(ctx, id.Project)
+	if err != nil {
+		return err
+	}
+	key := packageKey(id)
+	if err := s.Store.BeginUpload(ctx, key); err != nil {
+		return err
+	}
+	o, err := s.receive(ctx, key, m.ID(), r)
+	if err != nil {
+		s.forget(ctx, key)
+		return err
+	}
+	err = s.Store.Tx(ctx, func(tx *models.Store) error {
+		if err := tx.CompleteUpload(ctx, f.Release.ID, o, by.Name); err != nil {
+			return err
+		}
+		return audit(ctx, tx, by, "release:upload", "release", f.ID().String(), n, map[string]any{"bytes": o.Size, "sha256": o.SHA256})
+	})
+	switch {
+	case err == nil:
+	case errors.Is(err, models.ErrExists), errors.Is(err, models.ErrNotFound), errors.Is(err, models.ErrConflict):
+		s.forget(ctx, key)
+		return err
+	default:
+		// The commit may have happened although the answer was lost, so the file must stay. If it did not happen, the
+		// upload is still on record and Sweep removes the file.
+		return err
+	}
+	s.announce(context.WithoutCancel(ctx), f, by.Name)
+	return nil
+}
+
+// receive writes a package to storage while checking it. After an error there is no file.
+func (s *Service) receive(ctx context.Context, key string, id release.ID, r io.Reader) (blob.Object, error) {
+	w, err := s.Blob.Create(ctx, key)
+	if err != nil {
+		return blob.Object{}, err
+	}
+	defer w.Abort()
+	if err := copyChecked(w, r, s.maxPackage(), func(r io.Reader) error {
+		_, err := release.CheckArchive(r, id, s.limits())
+		return invalid(err)
+	}); err != nil {
+		return blob.Object{}, err
+	}
+	return w.Commit()
+}
+
+// forget removes the file and the record of an upload that came to nothing, also when its caller has gone. What fails
+// here is tried again by Sweep.
+func (s *Service) forget(ctx context.Context, key string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
+	defer cancel()
+	err := s.Blob.Delete(ctx, key)
+	if err == nil {
+		err = s.Store.EndUpload(ctx, key)
+	}
+	if err != nil {
+		s.logger().WarnContext(ctx, "a broken upload is left for the sweeper", "key", key, "error", err)
+	}
+}
+
+// Package is the file of a release.
+type Package struct {
+	*blob.Reader
+	Found *Found
+}
+
+// Download opens the package of the release that a query asks for and counts the download. models.ErrNotFound if there
+// is no such release, or it has no package. The caller closes it.
+func (s *Service) Download(ctx context.Context, namespace, application, query string, count bool) (*Package, error) {
+	f, err := s.Find(ctx, namespace, application, query)
+	if err != nil {
+		return nil, err
+	}
+	if f.Release.PackageKey == "" {
+		return nil, models.ErrNotFound
+	}
+	r, err := s.Blob.Open(ctx, f.Release.PackageKey)
+	if errors.Is(err, blob.ErrNotFound) {
+		s.logger().WarnContext(ctx, "the file of a package is missing in storage", "release", f.ID().String(), "key", f.Release.PackageKey)
+		return nil, models.ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	if count {
+		// A package that cannot be counted can still be read.
+		if err := s.Store.CountDownload(ctx, f.Release.ID); err != nil {
+			s.logger().WarnContext(ctx, "a download was not counted", "release", f.ID().String(), "error", err)
+		}
+	}
+	return &Package{Reader: r, Found: f}, nil
+}

@@ -1,0 +1,94 @@
+package inventory
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"slipway/internal/problem"
+	"slipway/internal/release"
+	"slipway/models"
+	"slipway/policies"
+)
+
+// Register adds a release. A namespace that is not there is made, and belongs to the project of the same name where
+// there is one; so is the application. Registering a release twice is refused as bad input: its metadata never changes.
+//
+// The namespace is the one of the call, whatever the metadata says its project is.
+func (s *Service) Register(ctx context.Context, namespace string, m *release.Metadata, by policies.Subject) (*models.Release, error) {
+	if err := release.ValidateNamespace(namespace); err != nil {
+		return nil, invalid(err)
+	}
+	m.Normalise()
+	if err := m.Validate(); err != nil {
+		return nil, invalid(err)
+	}
+	document, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("write the metadata of %s: %w", m.ID(), err)
+	}
+	dependencies, err := dependenciesOf(m)
+	if err != nil {
+		return nil, invalid(err)
+	}
+	project, err := s.ProjectNamed(ctx, namespace)
+	if err != nil {
+		return nil, err
+	}
+	want := models.Namespace{Name: namespace, CreatedBy: by.Name}
+	if project != nil {
+		want.ProjectID = &project.ID
+	}
+	var r *models.Release
+	err = s.Store.Tx(ctx, func(tx *models.Store) error {
+		fresh := want
+		n, made, err := tx.EnsureNamespace(ctx, &fresh)
+		if err != nil {
+			return err
+		}
+		if made {
+			if err := audit(ctx, tx, by, "namespace:create", "namespace", n.Name, n, nil); err != nil {
+				return err
+			}
+		}
+		provides := make([]string, 0, len(m.Provides))
+		for _, p := range m.Provides {
+			provides = append(provides, p.Name)
+		}
+		r, err = tx.RegisterRelease(ctx, n.ID, models.NewRelease{Application: m.Name, Version: m.Version, Description: m.Description,
+			Logo: m.Logo, Metadata: string(document), By: by.Name, Dependencies: dependencies, Provides: provides})
+		if err != nil {
+			return err
+		}
+		return audit(ctx, tx, by, "release:register", "release", namespace+"/"+m.ID().Unqualified(), n, nil)
+	})
+	if errors.Is(err, models.ErrExists) {
+		return nil, problem.New(problem.Invalid, "Release %s already exists", m.ID().Unqualified())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// dependenciesOf lists what a release depends on and extends. Validate has seen the ids already.
+func dependenciesOf(m *release.Metadata) ([]models.Dependency, error) {
+	var out []models.Dependency
+	for _, d := range m.Depends {
+		id, err := release.ParseID(d.ReleaseID)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, models.Dependency{Namespace: id.Project, Application: id.Name, Version: id.Version,
+			Build: release.InScope(d.Scopes, release.ScopeBuild), Deploy: release.InScope(d.Scopes, release.ScopeDeploy)})
+	}
+	for _, e := range m.Extends {
+		id, err := release.ParseID(e.ReleaseID)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, models.Dependency{Extension: true, Namespace: id.Project, Application: id.Name, Version: id.Version, Build: true, Deploy: true})
+	}
+	return out, nil
+}
