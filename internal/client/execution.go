@@ -1,0 +1,116 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+)
+
+// Ref names one execution by the path under which its surface has it.
+type Ref struct {
+	// ID of the execution.
+	ID string
+	// executions is the path of its subject's executions, with a slash at the end.
+	executions string
+}
+
+// BuildRef names an execution of a build.
+func BuildRef(project, environment, build, id string) Ref {
+	return Ref{ID: id, executions: path("/api/v1/state/%s/environments/%s/builds/by-name/%s/executions/", project, environment, build)}
+}
+
+// DeploymentJobRef names an execution of a deployment job.
+func DeploymentJobRef(project, environment, job, id string) Ref {
+	return Ref{ID: id, executions: path("/api/v1/deployment-jobs/by-project/%s/by-environment/%s/by-name/%s/executions/", project, environment, job)}
+}
+
+// PipelineRef names an execution of a pipeline.
+func PipelineRef(project, pipeline, id string) Ref {
+	return Ref{ID: id, executions: path("/api/v1/pipelines/by-project/%s/by-name/%s/executions/", project, pipeline)}
+}
+
+func (r Ref) path() string { return r.executions + path("%s/", r.ID) }
+
+// The statuses of an execution.
+const (
+	StatusNew     = "new"
+	StatusPending = "pending"
+	StatusRunning = "running"
+	StatusOK      = "ok"
+	StatusFailed  = "failed"
+)
+
+// Execution is one run of a build, a deployment job or a pipeline.
+type Execution struct {
+	ID     string `json:"id"`
+	Number int    `json:"number"`
+	// Status is the documented one. Outcome is the exact one (waiting, cancelled, skipped ...) and Reason says why.
+	Status     string    `json:"status"`
+	Outcome    string    `json:"outcome"`
+	Reason     string    `json:"reason"`
+	Trigger    string    `json:"trigger"`
+	CreatedAt  time.Time `json:"created_at"`
+	StartedAt  time.Time `json:"started_at"`
+	FinishedAt time.Time `json:"finished_at"`
+	// Pipeline has the phases and steps with their statuses, in executions of pipelines.
+	Pipeline *Pipeline `json:"pipeline,omitempty"`
+}
+
+// Ended says whether the execution has its last status.
+func (e *Execution) Ended() bool { return e.Status == StatusOK || e.Status == StatusFailed }
+
+// Execution returns how an execution stands.
+func (c *Client) Execution(ctx context.Context, ref Ref) (*Execution, error) {
+	var result Execution
+	if err := c.call(ctx, http.MethodGet, ref.path(), nil, &result); err != nil {
+		return nil, err
+	}
+	return &result, nil
+}
+
+// Cancel asks for an execution to end. A second call changes nothing.
+func (c *Client) Cancel(ctx context.Context, ref Ref) error {
+	return c.call(ctx, http.MethodPost, ref.executions+path("%s/cancel", ref.ID), nil, nil)
+}
+
+// Retry runs an ended execution again, as a new one.
+func (c *Client) Retry(ctx context.Context, ref Ref) (Ref, error) {
+	return c.trigger(ctx, ref.executions+path("%s/retry", ref.ID), ref)
+}
+
+func (c *Client) trigger(ctx context.Context, path string, ref Ref) (Ref, error) {
+	var answer struct {
+		ID string `json:"id"`
+	}
+	if err := c.call(ctx, http.MethodPost, path, nil, &answer); err != nil {
+		return Ref{}, err
+	}
+	if answer.ID == "" {
+		return Ref{}, errors.New("POST " + path + ": the answer has no execution id")
+	}
+	ref.ID = answer.ID
+	return ref, nil
+}
+
+// Watch asks for an execution again and again and calls seen with every answer, until it has ended or ctx has. It returns
+// the last answer.
+func (c *Client) Watch(ctx context.Context, ref Ref, every time.Duration, seen func(*Execution) error) (*Execution, error) {
+	for {
+		execution, err := c.Execution(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		if seen != nil {
+			if err := seen(execution); err != nil {
+				return execution, err
+			}
+		}
+		if execution.Ended() {
+			return execution, nil
+		}
+		if err := pause(ctx, every); err != nil {
+			return execution, err
+		}
+	}
+}

@@ -1,0 +1,129 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// Pipeline joins steps into phases: phases run one after another, the steps of a phase side by side.
+type Pipeline struct {
+	Name     string          `json:"name"`
+	Disabled bool            `json:"disabled,omitempty"`
+	Phases   []PipelinePhase `json:"phases"`
+}
+
+// PipelinePhase is a group of steps that run side by side. Status is read only.
+type PipelinePhase struct {
+	Name   string         `json:"name"`
+	Steps  []PipelineStep `json:"steps"`
+	Status string         `json:"status,omitempty"`
+}
+
+// The types of pipeline steps.
+const (
+	StepBuild        = "build"
+	StepDeploy       = "deploy"
+	StepSmoke        = "run-smoke"
+	StepDestroy      = "run-destroy"
+	StepConfirmation = "confirmation"
+)
+
+// PipelineStep is one step; which members matter depends on Type.
+type PipelineStep struct {
+	Name          string `json:"name,omitempty"`
+	Type          string `json:"type"`
+	Project       string `json:"project,omitempty"`
+	Environment   string `json:"environment,omitempty"`
+	Build         string `json:"build,omitempty"`
+	Deployment    string `json:"deployment,omitempty"`
+	UpdateVersion string `json:"update_version,omitempty"`
+	User          string `json:"user,omitempty"`
+	Team          string `json:"team,omitempty"`
+	IgnoreFailure bool   `json:"ignore_failure,omitempty"`
+
+	// Read only, in executions.
+	Status  string `json:"status,omitempty"`
+	Outcome string `json:"outcome,omitempty"`
+	Reason  string `json:"reason,omitempty"`
+	// ExecutionID is the execution that the step runs as; empty for a confirmation and for a step that has not begun.
+	ExecutionID string `json:"execution_id,omitempty"`
+	// ConfirmationURL is where the decision is made, for those who may make it while it is awaited. Opened in a browser it
+	// is a page; ending in /approve or /disapprove it acts for a caller that accepts JSON.
+	ConfirmationURL string `json:"confirmation_url,omitempty"`
+}
+
+// Ref is the execution that the step runs as.
+func (s PipelineStep) Ref(project string) (Ref, bool) {
+	if s.Project != "" {
+		project = s.Project
+	}
+	switch {
+	case s.ExecutionID == "":
+		return Ref{}, false
+	case s.Type == StepBuild:
+		return BuildRef(project, s.Environment, s.Build, s.ExecutionID), true
+	case s.Type == StepDeploy, s.Type == StepSmoke, s.Type == StepDestroy:
+		return DeploymentJobRef(project, s.Environment, s.Deployment, s.ExecutionID), true
+	}
+	return Ref{}, false
+}
+
+// AddPipeline adds a pipeline to a project.
+func (c *Client) AddPipeline(ctx context.Context, project string, pipeline Pipeline) error {
+	return c.call(ctx, http.MethodPost, path("/api/v1/pipelines/by-project/%s/add", project), pipeline, nil)
+}
+
+// TriggerPipeline starts a pipeline and returns its execution.
+func (c *Client) TriggerPipeline(ctx context.Context, project, pipeline string) (Ref, error) {
+	ref := PipelineRef(project, pipeline, "")
+	return c.trigger(ctx, path("/api/v1/pipelines/by-project/%s/by-name/%s/trigger", project, pipeline), ref)
+}
+
+// Approve opens a step's confirmation link as a caller that accepts JSON, which approves it. The link is absolute or a path
+// of this server; the token is sent only to this server.
+func (c *Client) Approve(ctx context.Context, link string) error {
+	return c.decide(ctx, link, "approve")
+}
+
+// Disapprove is [Client.Approve] with the other answer.
+func (c *Client) Disapprove(ctx context.Context, link string) error {
+	return c.decide(ctx, link, "disapprove")
+}
+
+// ConfirmationPage opens a step's confirmation link as a browser does, which decides nothing, and returns the page.
+func (c *Client) ConfirmationPage(ctx context.Context, link string) (string, error) {
+	target, err := c.confirmation(link, "approve")
+	if err != nil {
+		return "", err
+	}
+	response, err := c.send(ctx, http.MethodGet, target, nil, "text/html")
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	page, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	return string(page), err
+}
+
+func (c *Client) decide(ctx context.Context, link, answer string) error {
+	target, err := c.confirmation(link, answer)
+	if err != nil {
+		return err
+	}
+	return c.call(ctx, http.MethodGet, target, nil, nil)
+}
+
+// confirmation turns a link into the path of one answer on this server.
+func (c *Client) confirmation(link, answer string) (string, error) {
+	target := strings.TrimSuffix(strings.TrimSuffix(link, "/approve"), "/disapprove") + "/" + answer
+	if rest, ok := strings.CutPrefix(target, c.base+"/"); ok {
+		target = "/" + rest
+	}
+	if !strings.HasPrefix(target, "/") || strings.HasPrefix(target, "//") {
+		return "", fmt.Errorf("the confirmation link %s is not one of %s", link, c.base)
+	}
+	return target, nil
+}
