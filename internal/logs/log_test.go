@@ -235,7 +235,7 @@ func TestSlowSinkLosesNothing(t *testing.T) {
 	}()
 	gate <- struct{}{} // one is through, and the writer is blocked long before its end
 	l.mu.Lock()
-	require.LessOrEqual(t, len(l.queue), waiting)
+	require.LessOrEqual(t, len(l.queue), waiting+1) // one more by the interval
 	l.mu.Unlock()
 	select {
 	case <-done:
