@@ -116,6 +116,13 @@ func randomComparison(random *rand.Rand, assets []asset) string {
 		"labels", "features", "distribution_digests", "tags.key", "tags.key", "tags")
 	equality := pick("==", "==", "!=", "=in=", "=out=")
 	var value func() string
+	// empty is a value that is refused by operators of order only.
+	empty := func(otherwise string) string {
+		if (equality == "==" || equality == "!=" || strings.HasSuffix(equality, "n=") || equality == "=out=") && random.IntN(4) == 0 {
+			return "''"
+		}
+		return otherwise
+	}
 	switch field {
 	case "q":
 		text := quote(random, hostile[random.IntN(len(hostile))])
@@ -134,7 +141,7 @@ func randomComparison(random *rand.Rand, assets []asset) string {
 			if moment.Year() > 1 && moment.Year() < 9999 {
 				moment = moment.In(time.FixedZone("", 3600*(random.IntN(5)-2)))
 			}
-			return quote(random, pick(moment.Format(time.RFC3339Nano), moment.UTC().Format(time.DateOnly)))
+			return empty(quote(random, pick(moment.Format(time.RFC3339Nano), moment.UTC().Format(time.DateOnly))))
 		}
 	case "size_bytes", "risk_score":
 		equality = pick(equality, "<", "<=", ">", ">=", "=gt=", "=le=")
