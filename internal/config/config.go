@@ -1,0 +1,188 @@
+// Package config is the configuration of every Slipway process: one struct, from a file and the environment, checked
+// once at start with all mistakes listed. Secrets print as redacted.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+	"gopkg.in/yaml.v3"
+)
+
+// Secret is a value that must not be printed.
+type Secret string
+
+// String hides the value.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "[redacted]"
+}
+
+// MarshalText hides the value from encoders too.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads the value.
+func (s *Secret) UnmarshalText(b []byte) error { *s = Secret(b); return nil }
+
+// Config is read from a YAML file (the names in the yaml tags) and from the environment, which wins. The defaults suit a
+// process behind a reverse proxy on one machine.
+type Config struct {
+	// Listen is the address of the API.
+	Listen string `env:"SLIPWAY_LISTEN" yaml:"listen" envDefault:"127.0.0.1:7770"`
+	// MetricsListen is the address of /metrics and pprof, which are never on the API's address. "" turns them off.
+	MetricsListen string `env:"SLIPWAY_METRICS_LISTEN" yaml:"metrics_listen"`
+	// PublicURL is what links in mails and login methods begin with; "" uses the request's own host.
+	PublicURL string `env:"SLIPWAY_PUBLIC_URL" yaml:"public_url"`
+	// DatabaseURL is postgres://... or sqlite:PATH. It may hold a password.
+	DatabaseURL Secret `env:"SLIPWAY_DATABASE_URL" yaml:"database_url"`
+	// DatabaseConnections bounds the pool of one process.
+	DatabaseConnections int `env:"SLIPWAY_DATABASE_CONNECTIONS" yaml:"database_connections" envDefault:"32"`
+	// StorageURL is where files are kept: file:///folder, s3://, gs://, azblob://.
+	StorageURL string `env:"SLIPWAY_STORAGE_URL" yaml:"storage_url"`
+	// DataDir is for workspaces, known hosts and, where no key is configured, the key file.
+	DataDir string `env:"SLIPWAY_DATA_DIR" yaml:"data_dir" envDefault:"/var/lib/slipway"`
+	// KeyFile is the keyset that encrypts at rest; "" is keyset.json in DataDir, made at the first start.
+	KeyFile string `env:"SLIPWAY_KEY_FILE" yaml:"key_file"`
+
+	// Auth is token (every credential of the identity model), basic (only user name and password), or none (a trusted
+	// network: every caller is an administrator).
+	Auth string `env:"SLIPWAY_AUTH" yaml:"auth" envDefault:"token"`
+	// Development allows to wipe the inventory through the API. Refused unless Auth is none.
+	Development bool `env:"SLIPWAY_DEVELOPMENT" yaml:"development"`
+	// Policies is a folder that replaces the embedded policies.
+	Policies string `env:"SLIPWAY_POLICIES" yaml:"policies"`
+	// TLSCert and TLSKey serve the API over TLS.
+	TLSCert string `env:"SLIPWAY_TLS_CERT" yaml:"tls_cert"`
+	TLSKey  string `env:"SLIPWAY_TLS_KEY" yaml:"tls_key"`
+
+	// TemporalAddress is host:port of the Temporal frontend; TemporalNamespace the namespace there.
+	TemporalAddress   string `env:"SLIPWAY_TEMPORAL_ADDRESS" yaml:"temporal_address" envDefault:"127.0.0.1:7233"`
+	TemporalNamespace string `env:"SLIPWAY_TEMPORAL_NAMESPACE" yaml:"temporal_namespace" envDefault:"default"`
+	// TemporalEncrypt encrypts the payloads in histories with Slipway's key.
+	TemporalEncrypt bool `env:"SLIPWAY_TEMPORAL_ENCRYPT" yaml:"temporal_encrypt"`
+
+	// Queues are the task queues that a worker serves; empty means all.
+	Queues []string `env:"SLIPWAY_QUEUES" yaml:"queues" envSeparator:","`
+	// Scripts is how many builds and deployments a worker runs at once.
+	Scripts int `env:"SLIPWAY_SCRIPTS" yaml:"scripts"`
+	// ScriptTimeout bounds one script, ScriptGrace is the time between SIGTERM and SIGKILL, ScriptOutput the bytes that
+	// one script may print.
+	ScriptTimeout time.Duration `env:"SLIPWAY_SCRIPT_TIMEOUT" yaml:"script_timeout" envDefault:"2h"`
+	ScriptGrace   time.Duration `env:"SLIPWAY_SCRIPT_GRACE" yaml:"script_grace" envDefault:"10s"`
+	ScriptOutput  int64         `env:"SLIPWAY_SCRIPT_OUTPUT" yaml:"script_output" envDefault:"67108864"`
+	// ScriptUsers is a range of user ids, such as 20000-29999, of which each script gets its own; needs root.
+	ScriptUsers string `env:"SLIPWAY_SCRIPT_USERS" yaml:"script_users"`
+	// ScriptEnv names variables of the worker's environment that scripts get too.
+	ScriptEnv []string `env:"SLIPWAY_SCRIPT_ENV" yaml:"script_env" envSeparator:","`
+
+	// AllowLocalSources lets builds read repositories from local paths, AllowPrivateAddresses lets sources, downloads and
+	// webhooks reach loopback and private networks.
+	AllowLocalSources     bool `env:"SLIPWAY_ALLOW_LOCAL_SOURCES" yaml:"allow_local_sources"`
+	AllowPrivateAddresses bool `env:"SLIPWAY_ALLOW_PRIVATE_ADDRESSES" yaml:"allow_private_addresses"`
+	// KnownHosts is an OpenSSH known_hosts file; "" accepts a host's key at first sight and keeps it in DataDir.
+	KnownHosts string `env:"SLIPWAY_KNOWN_HOSTS" yaml:"known_hosts"`
+	// SourceTimeout and SourceLimit (bytes) bound one fetch.
+	SourceTimeout time.Duration `env:"SLIPWAY_SOURCE_TIMEOUT" yaml:"source_timeout" envDefault:"10m"`
+	SourceLimit   int64         `env:"SLIPWAY_SOURCE_LIMIT" yaml:"source_limit" envDefault:"2147483648"`
+
+	// PackageLimit is the largest package in bytes that may be uploaded.
+	PackageLimit int64 `env:"SLIPWAY_PACKAGE_LIMIT" yaml:"package_limit" envDefault:"2147483648"`
+
+	// LogLevel is debug, info, warn or error; LogFormat text or json.
+	LogLevel  string `env:"SLIPWAY_LOG_LEVEL" yaml:"log_level" envDefault:"info"`
+	LogFormat string `env:"SLIPWAY_LOG_FORMAT" yaml:"log_format" envDefault:"text"`
+	// TraceEndpoint is the URL of an OTLP/HTTP collector; "" turns tracing off.
+	TraceEndpoint string `env:"SLIPWAY_TRACE_ENDPOINT" yaml:"trace_endpoint"`
+}
+
+// Load reads the file, where one is named, then the environment, and checks the result.
+func Load(file string) (*Config, error) {
+	c, err := read(file)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.Check()
+}
+
+func read(file string) (*Config, error) {
+	var c Config
+	if err := env.ParseWithOptions(&c, env.Options{Environment: map[string]string{}}); err != nil { // the defaults
+		return nil, err
+	}
+	if file != "" {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("read the configuration: %w", err)
+		}
+		d := yaml.NewDecoder(bytes.NewReader(b))
+		d.KnownFields(true)
+		if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("read the configuration %s: %w", file, err)
+		}
+	}
+	// Defaults are set already: what is not in the environment must stay as the file says.
+	if err := env.ParseWithOptions(&c, env.Options{DefaultValueTagName: "none"}); err != nil {
+		return nil, fmt.Errorf("read the environment: %w", err)
+	}
+	if c.Scripts == 0 {
+		c.Scripts = max(4, 2*runtime.NumCPU())
+	}
+	return &c, nil
+}
+
+// Check lists every mistake.
+func (c *Config) Check() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if !slices.Contains([]string{"token", "basic", "none"}, c.Auth) {
+		bad("SLIPWAY_AUTH is %q, expected token, basic or none", c.Auth)
+	}
+	if c.Development && c.Auth != "none" {
+		bad("SLIPWAY_DEVELOPMENT lets any caller wipe the inventory, so it is refused while authentication is on (SLIPWAY_AUTH=%s)", c.Auth)
+	}
+	if c.DatabaseURL == "" {
+		bad("SLIPWAY_DATABASE_URL is not set, expected postgres://user:password@host/name or sqlite:PATH")
+	} else if !strings.HasPrefix(string(c.DatabaseURL), "postgres") && !strings.HasPrefix(string(c.DatabaseURL), "sqlite:") {
+		bad("SLIPWAY_DATABASE_URL must start with postgres:// or sqlite:")
+	}
+	if c.StorageURL == "" {
+		c.StorageURL = (&url.URL{Scheme: "file", Path: filepath.Join(c.DataDir, "files")}).String()
+	}
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		bad("SLIPWAY_LISTEN is %q, expected host:port", c.Listen)
+	}
+	if c.PublicURL != "" {
+		if u, err := url.Parse(c.PublicURL); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+			bad("SLIPWAY_PUBLIC_URL is %q, expected an absolute http or https URL", c.PublicURL)
+		}
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		bad("SLIPWAY_TLS_CERT and SLIPWAY_TLS_KEY go together")
+	}
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel) {
+		bad("SLIPWAY_LOG_LEVEL is %q, expected debug, info, warn or error", c.LogLevel)
+	}
+	if !slices.Contains([]string{"text", "json"}, c.LogFormat) {
+		bad("SLIPWAY_LOG_FORMAT is %q, expected text or json", c.LogFormat)
+	}
+	for name, n := range map[string]int64{"SLIPWAY_SCRIPT_OUTPUT": c.ScriptOutput, "SLIPWAY_SOURCE_LIMIT": c.SourceLimit, "SLIPWAY_PACKAGE_LIMIT": c.PackageLimit,
+		"SLIPWAY_DATABASE_CONNECTIONS": int64(c.DatabaseConnections), "SLIPWAY_SCRIPTS": int64(c.Scripts), "SLIPWAY_SCRIPT_TIMEOUT": int64(c.ScriptTimeout)} {
+		if n <= 0 {
+			bad("%s must be more than 0", name)
+		}
+	}
+	return errors.Join(errs...)
+}
