@@ -116,7 +116,7 @@ func (d Metadata) append(dst []byte) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(dst, quoted(x.key)...)
+		dst = appendQuoted(dst, x.key)
 		dst = append(dst, ':')
 		dst = append(dst, x.value...)
 	}
@@ -141,19 +141,17 @@ func (d Metadata) Equal(other Metadata) bool {
 }
 
 // quoted is a text as JSON.
-func quoted(s string) json.RawMessage {
-	plain := true
+func quoted(s string) json.RawMessage { return appendQuoted(nil, s) }
+
+// appendQuoted appends a text as JSON. Most are plain, and then nothing is allocated.
+func appendQuoted(dst []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
-			plain = false
-			break
+			text, _ := json.Marshal(s) // a string always encodes
+			return append(dst, text...)
 		}
 	}
-	if plain {
-		return json.RawMessage(`"` + s + `"`)
-	}
-	text, _ := json.Marshal(s) // a string always encodes
-	return text
+	return append(append(append(dst, '"'), s...), '"')
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -60,7 +60,7 @@ func AppendPackageFile(dst []byte, name string, versions []Metadata) []byte {
 		list = versions
 	}
 	dst = append(dst, `{"packages":{`...)
-	dst = append(dst, quoted(name)...)
+	dst = appendQuoted(dst, name)
 	dst = append(dst, ":["...)
 	for i, d := range list {
 		if i > 0 {

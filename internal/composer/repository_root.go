@@ -55,12 +55,12 @@ func (r RepositoryRoot) V1(packages map[string][]Metadata) ([]byte, error) {
 		if i > 0 {
 			body = append(body, ',')
 		}
-		body = append(append(body, quoted(name)...), ":{"...)
+		body = append(appendQuoted(body, name), ":{"...)
 		for j, d := range packages[name] {
 			if j > 0 {
 				body = append(body, ',')
 			}
-			body = append(append(body, quoted(d.Text("version"))...), ':')
+			body = append(appendQuoted(body, d.Text("version")), ':')
 			body = d.append(body)
 		}
 		body = append(body, '}')
