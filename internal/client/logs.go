@@ -66,6 +66,7 @@ func (c *Client) streamLogs(ctx context.Context, ref Ref, from int, line func(lo
 	}
 	header := http.Header{}
 	c.authorize(header)
+	//nolint:bodyclose // the library closes it
 	conn, response, err := websocket.Dial(ctx, c.base+address+query, &websocket.DialOptions{HTTPClient: c.http, HTTPHeader: header})
 	if err != nil {
 		if response != nil && response.StatusCode >= 400 && response.StatusCode < 500 {
