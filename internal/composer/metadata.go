@@ -3,7 +3,6 @@ package composer
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -155,5 +154,3 @@ func appendQuoted(dst []byte, s string) []byte {
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
-
-var errNotAbsolute = errors.New("must be a path that begins with / or an absolute http or https URL")

@@ -16,8 +16,9 @@ type RepositoryRoot struct{ Prefix string }
 // downloadsPath is where clients report what they have installed.
 const downloadsPath = "/downloads"
 
-// rootFile is packages.json. The list of available packages has no omitempty: without it a client asks for every
-// package it ever hears of, with an empty one for none.
+// rootFile is packages.json. The list of available packages keeps clients from asking for packages that are not here.
+// An empty one does not: Composer takes it for none (seen with 2.5.5), so that a consumer without any package asks for
+// each name it hears of and needs quick answers of 404.
 type rootFile struct {
 	Packages    json.RawMessage `json:"packages"`
 	MetadataURL string          `json:"metadata-url,omitempty"`
@@ -77,7 +78,8 @@ func (r RepositoryRoot) prefix() (string, error) {
 	isPath := err == nil && u.Scheme == "" && u.Host == "" && strings.HasPrefix(r.Prefix, "/")
 	isURL := err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
 	if !isPath && !isURL || strings.ContainsAny(r.Prefix, "%?#") {
-		return "", fmt.Errorf("prefix %q of the repository %w", r.Prefix, errNotAbsolute)
+		return "", fmt.Errorf("prefix %q of the repository must be a path that begins with / or an absolute http or https URL",
+			r.Prefix)
 	}
 	return strings.TrimRight(r.Prefix, "/"), nil
 }
