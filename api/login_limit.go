@@ -52,7 +52,7 @@ func (l *loginLimiter) take(account, address string) (giveBack func(), wait time
 	}{{"p" + account + "\x00" + address, l.limits.PerPair}, {"n" + account, l.limits.PerAccount}, {"a" + address, l.limits.PerAddress}}
 	for _, b := range buckets {
 		// Full means that one more would take longer than the whole bucket to empty.
-		if over := l.buckets[b.key].Sub(now) + l.limits.Decay - time.Duration(b.size)*l.limits.Decay; over > wait {
+		if over := max(0, l.buckets[b.key].Sub(now)) + l.limits.Decay - time.Duration(b.size)*l.limits.Decay; over > wait {
 			wait = over
 		}
 	}
