@@ -28,7 +28,7 @@ func (s *Service) AddNamespace(ctx context.Context, n NewNamespace, by policies.
 	if err := release.ValidateNamespace(n.Name); err != nil {
 		return nil, invalid(err)
 	}
-	ns := &models.Namespace{Name: n.Name, Description: n.Description, OrgURL: n.OrgURL, Logo: n.Logo, CreatedBy: by.Name}
+	ns := &models.Namespace{Name: n.Name, Description: n.Description, OrgURL: n.OrgURL, Logo: n.Logo, CreatedBy: nameOf(by)}
 	if n.Project != nil {
 		ns.ProjectID = &n.Project.ID
 	}

@@ -59,7 +59,7 @@ func (s *Service) Upload(ctx context.Context, id release.ID, r io.Reader, by pol
 		return err
 	}
 	err = s.Store.Tx(ctx, func(tx *models.Store) error {
-		if err := tx.CompleteUpload(ctx, f.Release.ID, o, by.Name); err != nil {
+		if err := tx.CompleteUpload(ctx, f.Release.ID, o, nameOf(by)); err != nil {
 			return err
 		}
 		return audit(ctx, tx, by, "release:upload", "release", f.ID().String(), n, map[string]any{"bytes": o.Size, "sha256": o.SHA256})
@@ -74,7 +74,7 @@ func (s *Service) Upload(ctx context.Context, id release.ID, r io.Reader, by pol
 		// upload is still on record and Sweep removes the file.
 		return err
 	}
-	s.announce(context.WithoutCancel(ctx), f, by.Name)
+	s.announce(context.WithoutCancel(ctx), f, nameOf(by))
 	return nil
 }
 
@@ -114,9 +114,9 @@ type Package struct {
 	Found *Found
 }
 
-// Download opens the package of the release that a query asks for and counts the download. models.ErrNotFound if there
-// is no such release, or it has no package. The caller closes it.
-func (s *Service) Download(ctx context.Context, namespace, application, query string, count bool) (*Package, error) {
+// Download opens the package of the release that a query asks for. models.ErrNotFound if there is no such release, or it
+// has no package. The caller closes it, and calls CountDownload when it gives the package to somebody.
+func (s *Service) Download(ctx context.Context, namespace, application, query string) (*Package, error) {
 	f, err := s.Find(ctx, namespace, application, query)
 	if err != nil {
 		return nil, err
@@ -132,11 +132,13 @@ func (s *Service) Download(ctx context.Context, namespace, application, query st
 	if err != nil {
 		return nil, err
 	}
-	if count {
-		// A package that cannot be counted can still be read.
-		if err := s.Store.CountDownload(ctx, f.Release.ID); err != nil {
-			s.logger().WarnContext(ctx, "a download was not counted", "release", f.ID().String(), "error", err)
-		}
-	}
 	return &Package{Reader: r, Found: f}, nil
+}
+
+// CountDownload adds one to a release's downloads. A package that cannot be counted can still be read, so a failure is
+// only logged.
+func (s *Service) CountDownload(ctx context.Context, f *Found) {
+	if err := s.Store.CountDownload(ctx, f.Release.ID); err != nil {
+		s.logger().WarnContext(ctx, "a download was not counted", "release", f.ID().String(), "error", err)
+	}
 }

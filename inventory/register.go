@@ -36,7 +36,7 @@ func (s *Service) Register(ctx context.Context, namespace string, m *release.Met
 	if err != nil {
 		return nil, err
 	}
-	want := models.Namespace{Name: namespace, CreatedBy: by.Name}
+	want := models.Namespace{Name: namespace, CreatedBy: nameOf(by)}
 	if project != nil {
 		want.ProjectID = &project.ID
 	}
@@ -57,7 +57,7 @@ func (s *Service) Register(ctx context.Context, namespace string, m *release.Met
 			provides = append(provides, p.Name)
 		}
 		r, err = tx.RegisterRelease(ctx, n.ID, models.NewRelease{Application: m.Name, Version: m.Version, Description: m.Description,
-			Logo: m.Logo, Metadata: string(document), By: by.Name, Dependencies: dependencies, Provides: provides})
+			Logo: m.Logo, Metadata: string(document), By: nameOf(by), Dependencies: dependencies, Provides: provides})
 		if err != nil {
 			return err
 		}

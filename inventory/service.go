@@ -56,6 +56,17 @@ func (s *Service) maxPackage() int64 {
 	return s.MaxPackage
 }
 
+// nameOf is the name that releases are shown with. Where authentication is off there is nobody to name.
+func nameOf(by policies.Subject) string {
+	if by.ID == withoutAuthentication {
+		return ""
+	}
+	return by.Name
+}
+
+// withoutAuthentication is the id of the subject that everybody is where authentication is off.
+const withoutAuthentication = "anonymous-admin"
+
 // invalid turns an error of package release into one that is shown with its text. Other errors stay.
 func invalid(err error) error {
 	var i *release.InvalidError

@@ -24,7 +24,7 @@ func (s *Service) Tag(ctx context.Context, id release.ID, tag string, by policie
 		if err != nil {
 			return err
 		}
-		if err := tx.TagRelease(ctx, f.Application.ID, tag, f.Release.ID, by.Name); err != nil {
+		if err := tx.TagRelease(ctx, f.Application.ID, tag, f.Release.ID, nameOf(by)); err != nil {
 			return err
 		}
 		return audit(ctx, tx, by, "release:tag", "release", f.ID().String(), n, map[string]any{"tag": tag})

@@ -8,15 +8,15 @@ import (
 )
 
 // migration0004Inventory makes the tables of the inventory: namespaces, applications, releases and what is known of
-// them. It is SQL and not structs, because the order of versions needs a collation that GORM cannot name.
+// them, and of logins that its client waits for. It is SQL and not structs, because the order of versions needs a collation that GORM cannot name.
 var migration0004Inventory = &gormigrate.Migration{
 	ID: "0004_inventory",
 	Migrate: func(tx *gorm.DB) error {
 		// KEY is text compared byte by byte. PostgreSQL would else use the language of its cluster, in which "." may
 		// count for nothing, and could not use an index for prefixes.
-		names := strings.NewReplacer("KEY", `text COLLATE "C"`, "TIME", "timestamptz")
+		names := strings.NewReplacer("PRIMARY KEY", "PRIMARY KEY", "KEY", `text COLLATE "C"`, "TIME", "timestamptz")
 		if tx.Name() == "sqlite" {
-			names = strings.NewReplacer("KEY", "text", "TIME", "datetime")
+			names = strings.NewReplacer("PRIMARY KEY", "PRIMARY KEY", "KEY", "text", "TIME", "datetime")
 		}
 		for _, q := range inventory0004 {
 			if err := tx.Exec(names.Replace(q)).Error; err != nil {
@@ -118,4 +118,15 @@ var inventory0004 = []string{
 		started_at TIME NOT NULL,
 		abandoned boolean NOT NULL)`,
 	`CREATE INDEX package_uploads_started ON package_uploads (started_at)`,
+
+	// Logins in a browser that a client on the command line waits for. The client's key is kept as a hash, and the token
+	// is made when it is fetched, so nothing here can be used by who reads it.
+	`CREATE TABLE login_redemptions (
+		hash varchar(64) PRIMARY KEY,
+		subject_kind varchar(32) NOT NULL,
+		subject_id varchar(36) NOT NULL,
+		role varchar(16) NOT NULL,
+		scopes text NOT NULL,
+		token_expires_at TIME NOT NULL,
+		expires_at TIME NOT NULL)`,
 }
