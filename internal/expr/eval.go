@@ -3,6 +3,7 @@ package expr
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"strconv"
 	"time"
 )
@@ -12,8 +13,8 @@ type Scope struct {
 	// Variables are the values by name: "this", aliases of dependencies and consumers. Values are string, int64, bool,
 	// []any, map[string]any, or a func() (any, error) that is called when it is needed.
 	Variables map[string]any
-	// Dir is the folder that the file functions read below; "" means that they find nothing.
-	Dir string
+	// Root is the folder that the file functions read below; nil means that they find nothing.
+	Root *os.Root
 	// Env gives the environment variables that env_lookup sees; nil means none. It is not the process's environment
 	// unless the caller says so.
 	Env map[string]string

@@ -19,8 +19,11 @@ func scope(t *testing.T) *Scope {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "sub/a.txt"), []byte("content"), 0o644))
 	require.NoError(t, os.WriteFile(filepath.Join(parent, "secret"), []byte("secret"), 0o644))
 	require.NoError(t, os.Symlink("../secret", filepath.Join(dir, "link")))
+	root, err := os.OpenRoot(dir)
+	require.NoError(t, err)
+	t.Cleanup(func() { root.Close() })
 	return &Scope{
-		Dir: dir, Env: map[string]string{"GIVEN": "yes"}, Now: time.Unix(1_700_000_000, 0),
+		Root: root, Env: map[string]string{"GIVEN": "yes"}, Now: time.Unix(1_700_000_000, 0),
 		Variables: map[string]any{
 			"this": map[string]any{
 				"name": "app", "version": "1.2.3", "inputs": map[string]any{"count": int64(3), "on": true, "tags": []any{"a", "b", "c"}, "my-key": "dash"},
@@ -83,7 +86,7 @@ func TestS14FilesAndEnvironmentAreClosed(t *testing.T) {
 		_, err := Evaluate(text, s)
 		require.ErrorContains(t, err, "there is no file", text)
 	}
-	s.Dir = ""
+	s.Root = nil
 	_, err := Evaluate(`$__read_file("sub/a.txt")`, s)
 	require.ErrorContains(t, err, "there is no file")
 }

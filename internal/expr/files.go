@@ -1,25 +1,18 @@
 package expr
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 )
 
 // stat looks at a path below the scope's folder. os.Root keeps "..", absolute paths and links from leaving it: then the
 // path counts as missing.
 func stat(scope *Scope, path string) (fs.FileInfo, bool) {
-	if scope.Dir == "" {
+	if scope.Root == nil {
 		return nil, false
 	}
-	root, err := os.OpenRoot(scope.Dir)
-	if err != nil {
-		return nil, false
-	}
-	defer root.Close()
-	info, err := root.Stat(path)
+	info, err := scope.Root.Stat(path)
 	return info, err == nil
 }
 
@@ -43,12 +36,7 @@ func readFile(scope *Scope, texts []string) (any, error) {
 	if info, ok := stat(scope, texts[0]); !ok || !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("there is no file '%s'", texts[0])
 	}
-	root, err := os.OpenRoot(scope.Dir)
-	if err != nil {
-		return nil, errors.New("the folder cannot be read")
-	}
-	defer root.Close()
-	file, err := root.Open(texts[0])
+	file, err := scope.Root.Open(texts[0])
 	if err != nil {
 		return nil, fmt.Errorf("the file '%s' cannot be read", texts[0])
 	}

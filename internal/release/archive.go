@@ -114,16 +114,21 @@ func CheckArchive(r io.Reader, id ID, limits Limits) (*Metadata, error) {
 	return readArchive(r, id, limits, func(string, fs.FileMode) (io.WriteCloser, error) { return discard{}, nil })
 }
 
-// Unpack checks an archive and writes its files, release.json included, below dir without the archive's own folder.
-// The archive has to be a gzipped tar of regular files whose paths stay in the folder "name-v1.0", with a release.json
-// for that release, and exactly the files that it lists, each with its checksum. What has been written before a fault
-// was found stays: throw dir away on an error. Modes are kept, except for set-uid and the like.
-func Unpack(r io.Reader, id ID, limits Limits, dir string) (*Metadata, error) {
+// UnpackDir is Unpack into a folder that nobody else can change meanwhile.
+func UnpackDir(r io.Reader, id ID, limits Limits, dir string) (*Metadata, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
+	return Unpack(r, id, limits, root)
+}
+
+// Unpack checks an archive and writes its files, release.json included, below root without the archive's own folder.
+// The archive has to be a gzipped tar of regular files whose paths stay in the folder "name-v1.0", with a release.json
+// for that release, and exactly the files that it lists, each with its checksum. What has been written before a fault
+// was found stays: throw the folder away on an error. Modes are kept, except for set-uid and the like.
+func Unpack(r io.Reader, id ID, limits Limits, root *os.Root) (*Metadata, error) {
 	return readArchive(r, id, limits, func(name string, mode fs.FileMode) (io.WriteCloser, error) {
 		if parent := path.Dir(name); parent != "." {
 			if err := root.MkdirAll(parent, 0o755); err != nil {

@@ -48,7 +48,7 @@ func TestArchiveRoundTrip(t *testing.T) {
 	require.Equal(t, m.Files, checked.Files)
 
 	dir := t.TempDir()
-	_, err = Unpack(bytes.NewReader(first.Bytes()), m.ID(), small, dir)
+	_, err = UnpackDir(bytes.NewReader(first.Bytes()), m.ID(), small, dir)
 	require.NoError(t, err)
 	data, err := os.ReadFile(filepath.Join(dir, "sub/a.txt"))
 	require.NoError(t, err)
@@ -154,7 +154,7 @@ func TestS15BadArchives(t *testing.T) {
 			parent := t.TempDir()
 			dir := filepath.Join(parent, "in")
 			require.NoError(t, os.Mkdir(dir, 0o755))
-			_, err = Unpack(bytes.NewReader(test.archive), id, small, dir)
+			_, err = UnpackDir(bytes.NewReader(test.archive), id, small, dir)
 			require.EqualError(t, err, test.want)
 			outside, err := os.ReadDir(parent)
 			require.NoError(t, err)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -142,4 +143,94 @@ func PlainValue(value any) any {
 		}
 	}
 	return value
+}
+
+// Parse turns a given value into the type of the variable: a bool also from "true", "1", "yes", "yay" and their
+// opposites, an integer from a text of digits, a list from JSON text. Allowed values are not checked here. Texts are
+// never evaluated: what a user gives is only ever data.
+func (v *Variable) Parse(given any) (any, error) {
+	given = PlainValue(given)
+	switch v.Type {
+	case TypeBool:
+		switch value := given.(type) {
+		case bool:
+			return value, nil
+		case int64:
+			if value == 0 || value == 1 {
+				return value == 1, nil
+			}
+		case string:
+			switch strings.ToLower(value) {
+			case "true", "1", "yes", "yay", "y", "on":
+				return true, nil
+			case "false", "0", "no", "nay", "n", "off", "":
+				return false, nil
+			}
+		}
+		return nil, v.mismatch("true or false")
+	case TypeInteger:
+		switch value := given.(type) {
+		case int64:
+			return value, nil
+		case float64:
+			return int64(value), nil
+		case string:
+			if number, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64); err == nil {
+				return number, nil
+			}
+		}
+		return nil, v.mismatch("a whole number")
+	case TypeList:
+		if text, ok := given.(string); ok {
+			var items []any
+			if err := json.Unmarshal([]byte(text), &items); err != nil || items == nil {
+				return nil, v.mismatch("a list, or a list as JSON text")
+			}
+			given = PlainValue(items)
+		}
+		items, ok := given.([]any)
+		if !ok {
+			return nil, v.mismatch("a list, or a list as JSON text")
+		}
+		return items, v.checkItemTypes(items)
+	}
+	switch value := given.(type) {
+	case string:
+		if strings.ContainsRune(value, 0) {
+			return nil, v.mismatch("a text without NUL characters")
+		}
+		return value, nil
+	case int64:
+		return strconv.FormatInt(value, 10), nil
+	case float64:
+		return strconv.FormatFloat(value, 'f', -1, 64), nil
+	case bool:
+		return strconv.FormatBool(value), nil
+	}
+	return nil, v.mismatch("a text")
+}
+
+// mismatch does not print the value, which may be a secret.
+func (v *Variable) mismatch(expected string) error {
+	return invalidf("value of the variable '%s' is not %s", v.ID, expected)
+}
+
+func (v *Variable) checkItemTypes(items []any) error {
+	for _, item := range items {
+		switch {
+		case v.Options[TypeString] == true:
+			if _, ok := item.(string); !ok {
+				return v.mismatch("a list of texts")
+			}
+		case v.Options[TypeInteger] == true:
+			if _, ok := item.(int64); !ok {
+				return v.mismatch("a list of whole numbers")
+			}
+		case v.Options[TypeBool] == true:
+			if _, ok := item.(bool); !ok {
+				return v.mismatch("a list of true and false")
+			}
+		}
+	}
+	return nil
 }
