@@ -1,0 +1,258 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+
+	"slipway/internal/engine"
+	"slipway/internal/logs"
+	"slipway/internal/problem"
+	"slipway/internal/runner"
+	"slipway/models"
+	"slipway/workflows"
+)
+
+// heartbeatEvery is how often a worker says that it is alive. It is well below workflows.HeartbeatTimeout, so that one
+// that is late does not cost the execution its worker.
+const heartbeatEvery = time.Second
+
+// attempt is one try of this worker at the scripts of an execution: its context, its workspace, its log and what it
+// knows of earlier tries.
+type attempt struct {
+	*Scripts
+	e         *models.Execution
+	workspace *runner.Workspace
+	secrets   *logs.Secrets
+	log       *logs.Log
+	state     *stateStore
+	decisions map[string]string
+}
+
+// try runs f for an execution, in a fresh workspace, with a log, heartbeats and the ways to be cancelled, and turns what
+// comes of it into an outcome. Errors are for what another try may mend: then the server gives the work to a worker again.
+func (a *Scripts) try(ctx context.Context, in workflows.Input, f func(ctx context.Context, t *attempt) (models.Result, error)) (workflows.Outcome, error) {
+	e, err := a.Store.ExecutionByID(ctx, in.ExecutionID)
+	if err != nil {
+		return workflows.Outcome{}, err
+	}
+	if e.Status.Final() {
+		return workflows.Outcome{Status: e.Status, Reason: e.Reason}, nil
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := a.Service.OnCancel(e.ID, func() { cancel(errCancelled) })
+	defer stop()
+	// Asked after the subscription: a request that came before it stands in the row.
+	if e, err = a.Store.ExecutionByID(ctx, in.ExecutionID); err != nil {
+		return workflows.Outcome{}, err
+	}
+	if e.CancelRequestedAt != nil {
+		return workflows.Outcome{Status: models.StatusCancelled, Reason: cancelReason(e)}, nil
+	}
+	beats := a.heartbeat(ctx, cancel)
+	defer beats()
+
+	t := &attempt{Scripts: a, e: e, secrets: logs.NewSecrets()}
+	if t.decisions, err = a.Store.DecisionsOf(ctx, e.ID); err != nil {
+		return workflows.Outcome{}, err
+	}
+	next, err := a.Store.NextLogLine(ctx, e.ID)
+	if err != nil {
+		return workflows.Outcome{}, err
+	}
+	// The log outlives a cancellation: what was said until then is worth reading.
+	keep := context.WithoutCancel(ctx)
+	sink := &logSink{a: a, id: e.ID}
+	t.log = logs.New(keep, logs.Options{Sink: sink.put, Secrets: t.secrets, FirstLine: next})
+	if n := activity.GetInfo(ctx).Attempt; n > 1 {
+		t.say(logs.LevelWarn, fmt.Sprintf("The worker that ran this was lost. Attempt %d begins.", n))
+	}
+	if t.workspace, err = a.Workspaces.Make(); err != nil {
+		return workflows.Outcome{}, errors.Join(err, t.log.Close(keep))
+	}
+	result, ferr := f(ctx, t)
+	if t.state != nil {
+		ferr = errors.Join(ferr, t.state.flush(keep))
+	}
+	out, err := t.outcome(ctx, ferr)
+	if out.Status == models.StatusFailed {
+		t.say(logs.LevelError, out.Reason)
+	}
+	if len(result.Releases) > 0 || result.Release != "" {
+		err = errors.Join(err, a.Store.SetResult(keep, e.ID, result))
+	}
+	if lerr := t.log.Close(keep); lerr != nil {
+		a.Log.WarnContext(ctx, "the end of a log could not be stored", "execution", e.ID, "error", lerr)
+	}
+	sink.wake(keep)
+	if werr := t.workspace.Wipe(); werr != nil {
+		a.Log.WarnContext(ctx, "a workspace could not be removed", "execution", e.ID, "error", werr)
+	}
+	if out.Reason != "" {
+		out.Reason = t.secrets.Mask(out.Reason)
+	}
+	return out, err
+}
+
+// outcome sorts what came of a try: an end of the execution, or an error after which the work is given out again.
+func (t *attempt) outcome(ctx context.Context, err error) (workflows.Outcome, error) {
+	var failure *engine.Failure
+	var p *problem.Error
+	switch cause := context.Cause(ctx); {
+	case err == nil:
+		return workflows.Outcome{Status: models.StatusOK}, nil
+	case errors.Is(cause, errCancelled):
+		if e, rerr := t.Store.ExecutionByID(context.WithoutCancel(ctx), t.e.ID); rerr == nil {
+			t.e = e
+		}
+		return workflows.Outcome{Status: models.StatusCancelled, Reason: cancelReason(t.e)}, nil
+	case errors.Is(cause, errGivenUp):
+		return workflows.Outcome{}, errGivenUp
+	case errors.Is(cause, context.DeadlineExceeded):
+		return workflows.Outcome{Status: models.StatusFailed, Reason: "it ran longer than its time limit"}, nil
+	case ctx.Err() != nil:
+		// The worker stops. Another one goes on, or finds what may not be repeated.
+		return workflows.Outcome{}, temporal.NewApplicationError("the worker was stopped", "WorkerStopped")
+	case models.Unavailable(err):
+	case errors.As(err, &p) && p.Kind != problem.Unavailable:
+		return workflows.Outcome{Status: models.StatusFailed, Reason: p.Error()}, nil
+	case errors.As(err, &failure) && failure.Reason != engine.ReasonInternal:
+		return workflows.Outcome{Status: models.StatusFailed, Reason: failure.Error()}, nil
+	}
+	t.say(logs.LevelWarn, "This worker could not go on; the execution is tried again.")
+	return workflows.Outcome{}, err
+}
+
+func cancelReason(e *models.Execution) string {
+	if e.CancelRequestedBy != "" {
+		return "cancelled by " + e.CancelRequestedBy
+	}
+	return "cancelled"
+}
+
+// say adds a line of Slipway's own to the log.
+func (t *attempt) say(level, message string) {
+	_ = t.log.Append(logs.Item{Timestamp: time.Now().UTC(), Level: level, Message: message, LogKey: "slipway"})
+}
+
+// heartbeat tells the server that the worker is alive, and ends the attempt when the server says that it was cancelled,
+// or does not answer for as long as it takes the server to give the work to another worker. The SDK's own heartbeats are
+// not used: they do not tell whether they were accepted. The function returned waits for the end of the last one.
+func (a *Scripts) heartbeat(ctx context.Context, cancel context.CancelCauseFunc) (stop func()) {
+	token := activity.GetInfo(ctx).TaskToken
+	done := make(chan struct{})
+	ctx, end := context.WithCancel(ctx)
+	go func() {
+		defer close(done)
+		last := time.Now()
+		tick := time.NewTicker(heartbeatEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			beat, free := context.WithTimeout(ctx, heartbeatEvery)
+			err := a.Client.RecordActivityHeartbeat(beat, token)
+			free()
+			var gone *serviceerror.NotFound
+			switch {
+			case err == nil:
+				last = time.Now()
+			case temporal.IsCanceledError(err) && ctx.Err() == nil:
+				cancel(errCancelled)
+				return
+			case errors.As(err, &gone):
+				cancel(givenUp{})
+				return
+			case time.Since(last) > workflows.HeartbeatTimeout:
+				cancel(givenUp{})
+				return
+			}
+		}
+	}()
+	return func() { end(); <-done }
+}
+
+// givenUp is errGivenUp to the attempt and runner.ErrKill to the runner.
+type givenUp struct{}
+
+func (givenUp) Error() string { return errGivenUp.Error() }
+
+// Is makes errors.Is find both.
+func (givenUp) Is(target error) bool { return target == errGivenUp || target == runner.ErrKill }
+
+// logSink stores the chunks of a log and wakes its followers, at most five times a second.
+type logSink struct {
+	a      *Scripts
+	id     string
+	offset int64
+
+	mu   sync.Mutex
+	last time.Time
+}
+
+// put stores a chunk. The same chunk may be offered again after an error; and somebody else may have written to the log
+// by the API, which moves what follows.
+func (s *logSink) put(ctx context.Context, c logs.Chunk) error {
+	err := s.a.Store.PutLogs(ctx, s.id, c.FirstLine+s.offset, c.Count, c.Data)
+	if errors.Is(err, models.ErrExists) {
+		stored, rerr := s.a.Store.LogChunks(ctx, s.id, c.FirstLine+s.offset, 1)
+		if rerr != nil {
+			return rerr
+		}
+		if len(stored) == 0 || string(stored[0].Data) != string(c.Data) {
+			at, aerr := s.a.Store.AppendLogs(ctx, s.id, c.Count, c.Data)
+			if aerr != nil {
+				return aerr
+			}
+			s.offset = at - c.FirstLine
+		}
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	due := time.Since(s.last) >= 200*time.Millisecond
+	if due {
+		s.last = time.Now()
+	}
+	s.mu.Unlock()
+	if due {
+		s.a.Service.LogWritten(ctx, s.id)
+	}
+	return nil
+}
+
+func (s *logSink) wake(ctx context.Context) { s.a.Service.LogWritten(ctx, s.id) }
+
+// Log implements engine.Logger.
+func (t *attempt) Log(n engine.Entry) {
+	_ = t.log.Append(logs.Item{Timestamp: time.Now().UTC(), Message: n.Message, Level: n.Level, LogKey: n.Key, LogValues: n.Values,
+		LogSectionChanged: n.SectionChanged, LogSectionIndent: n.Indent, LogSectionUnindent: n.Unindent, LogSections: n.Sections})
+}
+
+// Decide implements engine.Decisions.
+func (t *attempt) Decide(ctx context.Context, key string, decide func() (string, error)) (string, error) {
+	if v, ok := t.decisions[key]; ok {
+		return v, nil
+	}
+	v, err := decide()
+	if err != nil {
+		return "", err
+	}
+	if err := t.Store.PutDecision(ctx, t.e.ID, key, v); err != nil {
+		return "", err
+	}
+	t.decisions[key] = v
+	return v, nil
+}

@@ -1,0 +1,257 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"slipway/internal/engine"
+	"slipway/internal/logs"
+	"slipway/internal/plan"
+	"slipway/internal/problem"
+	"slipway/internal/state"
+	"slipway/models"
+	"slipway/workflows"
+)
+
+// planFile is where a plan is looked for when a step names none.
+const planFile = "escape.yml"
+
+// Build runs all steps of a build in one go: fetch the source, then for each step compile, build, test, deploy, package
+// and push, as its flags say.
+func (a *Scripts) Build(ctx context.Context, in workflows.Input) (workflows.Outcome, error) {
+	return a.try(ctx, in, func(ctx context.Context, t *attempt) (models.Result, error) {
+		var d models.BuildDefinition
+		if err := t.e.DefinitionInto(&d); err != nil {
+			return models.Result{}, problem.Wrap(problem.Unprocessable, err, "the build's definition cannot be read")
+		}
+		commit, err := t.fetch(ctx, d)
+		if err != nil {
+			return models.Result{}, err
+		}
+		t.state = &stateStore{store: t.Store, environmentID: t.e.EnvironmentID, by: t.by(), stages: stagesOf(d)}
+		steps, err := t.steps(d)
+		if err != nil {
+			return models.Result{}, err
+		}
+		var result models.Result
+		for i, st := range steps {
+			r, err := t.release(ctx, d, st, commit)
+			if r != nil {
+				result.Releases = append(result.Releases, models.ReleaseResult{Release: r.ID.String(), Skipped: r.Skipped, Pushed: st.PushRelease && !r.Skipped && err == nil})
+			}
+			if err != nil {
+				if len(steps) > 1 {
+					err = fmt.Errorf("step %d (%s): %w", i+1, planOf(st), err)
+				}
+				return result, err
+			}
+		}
+		return result, nil
+	})
+}
+
+// PlanBuild reads the plans of a build that deploys, and gives the names of the deployments it changes.
+func (a *Scripts) PlanBuild(ctx context.Context, in workflows.Input) (workflows.PlanResult, error) {
+	var res workflows.PlanResult
+	out, err := a.try(ctx, in, func(ctx context.Context, t *attempt) (models.Result, error) {
+		var d models.BuildDefinition
+		if err := t.e.DefinitionInto(&d); err != nil {
+			return models.Result{}, problem.Wrap(problem.Unprocessable, err, "the build's definition cannot be read")
+		}
+		if _, err := t.fetch(ctx, d); err != nil {
+			return models.Result{}, err
+		}
+		steps, err := t.steps(d)
+		if err != nil {
+			return models.Result{}, err
+		}
+		for _, st := range steps {
+			if !st.RunDeploy && !st.RunSmoke && !st.RunDestroy && !st.RunDestroyDeploy {
+				continue
+			}
+			text, err := readPlan(t.workspace.Source, planOf(st))
+			if err != nil {
+				return models.Result{}, err
+			}
+			p, err := plan.Parse(planOf(st), text)
+			if err != nil {
+				return models.Result{}, problem.Wrap(problem.Unprocessable, err, "%s", err.Error())
+			}
+			name := p.Name
+			if st.OverrideNamespace != "" {
+				_, short, found := strings.Cut(name, "/")
+				if !found {
+					short = name
+				}
+				name = st.OverrideNamespace + "/" + short
+			}
+			res.Deployments = append(res.Deployments, name)
+		}
+		return models.Result{}, nil
+	})
+	if err == nil && !out.Ok() {
+		res.Failed = &out
+	}
+	return res, err
+}
+
+// readPlan reads a plan inside of the source, never one that a link or a path leads to outside.
+func readPlan(dir, name string) ([]byte, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	b, err := root.ReadFile(name)
+	if err != nil {
+		return nil, problem.Wrap(problem.Unprocessable, err, "no plan at %s", name)
+	}
+	return b, nil
+}
+
+// stagesOf are the stages of the state that a build works on.
+func stagesOf(d models.BuildDefinition) []string {
+	stages := []string{state.StageBuild}
+	if deploys(d) {
+		stages = append(stages, state.StageDeploy)
+	}
+	return stages
+}
+
+func (t *attempt) by() string {
+	if t.e.Trigger.SubjectName != "" {
+		return t.e.Trigger.SubjectName
+	}
+	return "slipway"
+}
+
+func planOf(st models.BuildStep) string {
+	if st.PlanLocation == "" {
+		return planFile
+	}
+	return filepath.ToSlash(filepath.Clean(st.PlanLocation))
+}
+
+// fetch puts the build's source into the workspace and records which commit it is. A repetition gets the commit that the
+// first try got, whatever was pushed since.
+func (t *attempt) fetch(ctx context.Context, d models.BuildDefinition) (models.Commit, error) {
+	key := ""
+	if b, err := t.Store.BuildByID(ctx, d.BuildID); err == nil {
+		var token string
+		if key, token, _, err = t.Store.SecretsOf(b); err != nil {
+			return models.Commit{}, fmt.Errorf("open the secrets of the build: %w", err)
+		}
+		t.hide(key, token)
+	}
+	want := d.Commit
+	if want == "" && t.e.Commit != nil {
+		want = t.e.Commit.Revision
+	}
+	commit, err := t.Sources.Fetch(ctx, t.workspace, SourceRequest{URL: d.Repo, Branch: d.Branch, Commit: want, PrivateKey: key,
+		Log: func(line string) { t.say(logs.LevelInfo, line) }})
+	if err != nil {
+		return commit, err
+	}
+	if commit.Revision != "" && (t.e.Commit == nil || t.e.Commit.Revision != commit.Revision) {
+		if err := t.Store.SetCommit(ctx, t.e.ID, commit); err != nil {
+			return commit, err
+		}
+		t.e.Commit = &commit
+	}
+	if commit.Revision != "" {
+		t.say(logs.LevelInfo, fmt.Sprintf("Source: %s at %s.", d.Branch, commit.Revision))
+	}
+	return commit, t.workspace.Own()
+}
+
+// hide keeps a secret out of the log. The lines of a key are secrets too: a script may print one of them.
+func (t *attempt) hide(values ...string) {
+	for _, v := range values {
+		if v == "" {
+			continue
+		}
+		t.secrets.Add(v)
+		if strings.Contains(v, "\n") {
+			for line := range strings.SplitSeq(v, "\n") {
+				if len(line) > 8 && !strings.HasPrefix(line, "-----") {
+					t.secrets.Add(line)
+				}
+			}
+		}
+	}
+}
+
+// steps are the steps of the definition, or those that the repository defines.
+func (t *attempt) steps(d models.BuildDefinition) ([]models.BuildStep, error) {
+	if !d.StepsFromYML {
+		if len(d.Steps) == 0 {
+			return nil, problem.New(problem.Unprocessable, "the build has no steps")
+		}
+		return d.Steps, nil
+	}
+	root, err := os.OpenRoot(t.workspace.Source)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	b, err := root.ReadFile(stepsFile)
+	if err != nil {
+		return nil, problem.Wrap(problem.Unprocessable, err, "the build takes its steps from %s, which is not in the repository", stepsFile)
+	}
+	return readSteps(b)
+}
+
+// release runs one step.
+func (t *attempt) release(ctx context.Context, d models.BuildDefinition, st models.BuildStep, commit models.Commit) (*engine.ReleaseResult, error) {
+	q := engine.ReleaseRequest{
+		Target: engine.Target{Project: d.Project, Environment: d.Environment, Variables: anyValues(st.Variables), Providers: st.Providers},
+		Dir:    t.workspace.Source,
+		Plan:   planOf(st),
+		Steps: engine.ReleaseSteps{Build: st.RunBuild, Test: st.RunTests, DestroyBuild: st.RunDestroyBuild || st.RunDestroy, Deploy: st.RunDeploy,
+			Smoke: st.RunSmoke, DestroyDeploy: st.RunDestroyDeploy || st.RunDestroy, Package: st.PushRelease || st.CacheRelease || st.FatPackage, Cache: st.CacheRelease, Push: st.PushRelease},
+		SkipIfExists: st.SkipIfExists, ForceOverwrite: st.ForceOverwrite, OverrideNamespace: st.OverrideNamespace,
+		Source: plan.Source{Repository: d.Repo, Branch: orElse(commit.Branch, d.Branch), Revision: commit.Revision, Message: commit.Message, Author: commit.Author},
+	}
+	return t.engine().Release(ctx, q)
+}
+
+func orElse(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+func anyValues(m map[string]string) map[string]any {
+	if m == nil {
+		return nil
+	}
+	out := make(map[string]any, len(m))
+	for k, v := range m {
+		out[k] = v
+	}
+	return out
+}
+
+// engine puts an engine together for this attempt.
+func (t *attempt) engine() *engine.Engine {
+	e := &engine.Engine{
+		Inventory: t.Inventory(t.e), Scripts: t, State: t.state, Log: t, Decisions: t,
+		Secret: func(v string) { t.hide(v) }, Owner: t.owner(), Client: t.Version, User: t.by(), CacheDir: t.CacheDir,
+	}
+	if t.Fetcher != nil {
+		e.Downloads = downloads{t.Fetcher, t.workspace}
+	}
+	return e
+}
+
+// owner gives what the engine makes to the user that scripts run as.
+func (t *attempt) owner() func(string) error {
+	if t.workspace.UID == 0 {
+		return nil
+	}
+	return func(path string) error { return os.Lchown(path, t.workspace.UID, t.workspace.GID) }
+}

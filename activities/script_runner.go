@@ -1,0 +1,118 @@
+package activities
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"slipway/internal/engine"
+	"slipway/internal/logs"
+	"slipway/internal/problem"
+	"slipway/internal/runner"
+	"slipway/models"
+)
+
+// RunScript implements engine.ScriptRunner: it records that the script begins before it is spawned, and its result after
+// it. On a repetition after a crash, a script that must not run twice gives its recorded result, or fails as interrupted.
+func (t *attempt) RunScript(ctx context.Context, s engine.Script) (engine.Result, error) {
+	key := scriptKey(s.Key)
+	var row *models.ExecutionScript
+	// One transaction: what the state says about the script and that it began are seen together.
+	err := t.Store.Tx(ctx, func(tx *models.Store) error {
+		if err := t.state.flushIn(ctx, tx); err != nil {
+			return err
+		}
+		var err error
+		row, err = tx.BeginScript(ctx, models.ExecutionScript{ExecutionID: t.e.ID, Key: key, Step: s.Step, Release: s.Release.String(), Repeatable: s.Repeatable})
+		return err
+	})
+	switch {
+	case errors.Is(err, models.ErrInterrupted):
+		return engine.Result{}, problem.New(problem.Conflict,
+			"interrupted: the worker was lost while script %s of %s ran. It may have had an effect and is not run again by itself; look at what it did, then retry", s.Step, s.Release.Unqualified())
+	case err != nil:
+		return engine.Result{}, err
+	}
+	if row.Finished {
+		var res engine.Result
+		plain, err := t.Sealer.Decrypt(row.Result, t.sealedAt(key))
+		if err == nil {
+			err = json.Unmarshal(plain, &res)
+		}
+		if err != nil {
+			return engine.Result{}, fmt.Errorf("read the recorded result of a script: %w", err)
+		}
+		t.say(logs.LevelInfo, fmt.Sprintf("Script %s of %s ended before, with status %d; it is not run again.", s.Step, s.Release.Unqualified(), res.ExitCode))
+		return res, nil
+	}
+	t.state.began()
+	res, err := t.spawn(ctx, s)
+	if err != nil {
+		return res, err
+	}
+	plain, err := json.Marshal(res)
+	if err != nil {
+		return res, err
+	}
+	sealed, err := t.Sealer.Encrypt(plain, t.sealedAt(key))
+	if err != nil {
+		return res, fmt.Errorf("seal the result of a script: %w", err)
+	}
+	// The script has had its effect: its end is recorded whatever became of the context.
+	return res, t.Store.EndScript(context.WithoutCancel(ctx), t.e.ID, key, sealed)
+}
+
+func (t *attempt) sealedAt(key string) string { return "script:" + t.e.ID + ":" + key }
+
+// scriptKey fits a key into its column.
+func scriptKey(key string) string {
+	if len(key) <= 400 {
+		return key
+	}
+	h := sha256.Sum256([]byte(key))
+	return key[:300] + "…" + hex.EncodeToString(h[:])
+}
+
+// spawn runs the process.
+func (t *attempt) spawn(ctx context.Context, s engine.Script) (engine.Result, error) {
+	if t.Tracer != nil {
+		var span trace.Span
+		ctx, span = t.Tracer.Start(ctx, "script "+s.Step, trace.WithAttributes(attribute.String("slipway.execution", t.e.ID), attribute.String("slipway.release", s.Release.String())))
+		defer span.End()
+	}
+	c := t.workspace.Command(s.Argv...)
+	c.Dir, c.Env = s.Dir, append(s.Env, "SLIPWAY_EXECUTION="+t.e.ID)
+	c.Timeout, c.Grace, c.OutputLimit = t.Limits.Timeout, t.Limits.Grace, t.Limits.Output
+	out := t.log.Stream(logs.Item{Level: logs.LevelInfo, LogKey: "script." + s.Step, LogSections: []string{s.Release.Unqualified(), s.Step}})
+	exit, err := t.Supervisor.Run(ctx, c, runner.Combined(out))
+	if cerr := out.Close(); err == nil && cerr != nil {
+		err = fmt.Errorf("store the log: %w", cerr)
+	}
+	t.Metrics.ScriptDuration.WithLabelValues(s.Step).Observe(exit.Duration.Seconds())
+	var start *runner.StartError
+	switch {
+	case errors.As(err, &start):
+		return engine.Result{}, problem.New(problem.Unprocessable, "script %s of %s: %s", s.Step, s.Release.Unqualified(), start.Error())
+	case errors.Is(err, runner.ErrSupervisorLost):
+		return engine.Result{}, problem.New(problem.Unprocessable, "interrupted: script %s of %s was killed because the supervisor of this worker's scripts ended", s.Step, s.Release.Unqualified())
+	case err != nil:
+		return engine.Result{}, err
+	case exit.Cancelled:
+		return engine.Result{}, context.Cause(ctx)
+	case exit.TimedOut, exit.OutputLimit, exit.Signal != 0:
+		return engine.Result{}, problem.New(problem.Unprocessable, "script %s of %s: %s", s.Step, s.Release.Unqualified(), exit.Reason())
+	}
+	res := engine.Result{ExitCode: exit.Code}
+	if exit.Code == 0 {
+		if res.Outputs, err = engine.ReadOutputs(s.Dir, s.OutputsFile); err != nil {
+			return res, problem.Wrap(problem.Unprocessable, err, "script %s of %s: %v", s.Step, s.Release.Unqualified(), err)
+		}
+	}
+	return res, nil
+}

@@ -1,0 +1,74 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+	"go.temporal.io/sdk/client"
+
+	"slipway/executions"
+	"slipway/internal/engine"
+	"slipway/internal/fetch"
+	"slipway/internal/runner"
+	"slipway/models"
+)
+
+// Scripts are the activities that run scripts: builds and deployments.
+type Scripts struct {
+	Store      *models.Store
+	Service    *executions.Service
+	Client     client.Client
+	Sealer     executions.Sealer
+	Supervisor *runner.Supervisor
+	Workspaces *runner.Workspaces
+	// Inventory gives the inventory as an execution sees it.
+	Inventory func(e *models.Execution) engine.Inventory
+	Sources   Sources
+	// Fetcher gets the downloads of plans; without one, plans with downloads fail.
+	Fetcher *fetch.Fetcher
+	Metrics   *executions.Metrics
+	Log       *slog.Logger
+	// Tracer, where set, gives each script a span.
+	Tracer trace.Tracer
+	Limits ScriptLimits
+	// Version stands in the metadata of releases as the version that built them.
+	Version string
+	// CacheDir keeps downloaded packages between runs; "" keeps none.
+	CacheDir string
+}
+
+// ScriptLimits hold for every script.
+type ScriptLimits struct {
+	// Timeout ends a script; 0 is no limit. Grace is the time between SIGTERM and SIGKILL.
+	Timeout, Grace time.Duration
+	// Output is how many bytes one script may print.
+	Output int64
+}
+
+// Sources get the files that a build works on.
+type Sources interface {
+	// Fetch puts the source into the workspace and says which commit it is. A *problem.Error explains, for people, what is
+	// wrong with the source.
+	Fetch(ctx context.Context, space *runner.Workspace, r SourceRequest) (models.Commit, error)
+}
+
+// SourceRequest says which source.
+type SourceRequest struct {
+	URL        string
+	Branch     string
+	Commit     string
+	PrivateKey string
+	// Log gets what the fetching says.
+	Log func(line string)
+}
+
+// Causes of the end of an attempt's context.
+var (
+	errCancelled = errors.New("cancelled")
+	// errGivenUp ends everything at once: the server has not taken a heartbeat for so long that it may have given the
+	// work to another worker.
+	errGivenUp = errors.New("the workflow service was not reached for too long")
+)

@@ -1,0 +1,52 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+
+	"slipway/internal/fetch"
+	"slipway/internal/problem"
+	"slipway/internal/runner"
+	"slipway/models"
+)
+
+// Repositories implements Sources with git repositories, and the downloads of plans.
+type Repositories struct{ Fetcher *fetch.Fetcher }
+
+// Fetch implements Sources.
+func (r Repositories) Fetch(ctx context.Context, space *runner.Workspace, q SourceRequest) (models.Commit, error) {
+	res, err := r.Fetcher.Fetch(ctx, space, fetch.Request{URL: q.URL, Branch: q.Branch, Commit: q.Commit, PrivateKey: q.PrivateKey})
+	if err != nil {
+		return models.Commit{}, sourceProblem(err)
+	}
+	for _, w := range res.Warnings {
+		q.Log(w)
+	}
+	return models.Commit{Revision: res.Commit.Revision, Branch: res.Commit.Branch, Message: res.Commit.Message, Author: res.Commit.Author}, nil
+}
+
+// sourceProblem makes what is wrong with a source the execution's reason. What may pass is left as it is, so that the
+// work is tried again.
+func sourceProblem(err error) error {
+	var e *fetch.Error
+	if errors.As(err, &e) {
+		return problem.Wrap(problem.Unprocessable, err, "%s", e.Message)
+	}
+	return err
+}
+
+// downloads implements engine.Downloader in the workspace of an attempt.
+type downloads struct {
+	fetcher *fetch.Fetcher
+	space   *runner.Workspace
+}
+
+// Download implements engine.Downloader.
+func (d downloads) Download(ctx context.Context, url, file string) error {
+	name, err := filepath.Rel(d.space.Source, file)
+	if err != nil {
+		return err
+	}
+	return sourceProblem(d.fetcher.Download(ctx, d.space, fetch.Download{URL: url, File: filepath.ToSlash(name)}))
+}

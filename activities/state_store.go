@@ -1,0 +1,90 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+
+	"slipway/internal/state"
+	"slipway/models"
+)
+
+// stateStore implements engine.StateStore over the deployments table. The engine tells every change; what nobody could
+// see, because no script ran in between, is not written: changes are collected and written before a script begins, in
+// the same transaction, and at the end.
+type stateStore struct {
+	store         *models.Store
+	environmentID string
+	by            string
+	// stages are the stages of a root deployment that this execution works on. Another execution may be working on the
+	// other one at the same time, so it is taken from the database when a root is written.
+	stages  []string
+	pending []change
+}
+
+type change struct {
+	root, rootStage string
+	path            []string
+	deployment      *state.Deployment
+}
+
+// Environment implements engine.StateStore.
+func (s *stateStore) Environment(ctx context.Context) (*state.Environment, error) {
+	return s.store.EnvironmentState(ctx, s.environmentID)
+}
+
+// SaveDeployment implements engine.StateStore.
+func (s *stateStore) SaveDeployment(_ context.Context, root string, path []string, rootStage string, d *state.Deployment) error {
+	c := change{root: root, rootStage: rootStage, path: slices.Clone(path), deployment: d.Clone()}
+	s.pending = slices.DeleteFunc(s.pending, func(p change) bool {
+		// A root holds everything below it, and a newer write of the same place is the one that counts.
+		return p.root == root && (len(path) == 1 || (p.rootStage == rootStage && slices.Equal(p.path, path)))
+	})
+	s.pending = append(s.pending, c)
+	return nil
+}
+
+// flush writes what is pending in a transaction of its own.
+func (s *stateStore) flush(ctx context.Context) error {
+	if len(s.pending) == 0 {
+		return nil
+	}
+	if err := s.store.Tx(ctx, func(tx *models.Store) error { return s.flushIn(ctx, tx) }); err != nil {
+		return err
+	}
+	s.pending = nil
+	return nil
+}
+
+// flushIn writes what is pending in the caller's transaction; began forgets it once that has committed, since a
+// transaction may be tried again.
+func (s *stateStore) flushIn(ctx context.Context, tx *models.Store) error {
+	for _, c := range s.pending {
+		d := c.deployment
+		if len(c.path) == 1 {
+			now, err := tx.DeploymentState(ctx, s.environmentID, c.root)
+			if err != nil && !errors.Is(err, models.ErrNotFound) {
+				return err
+			}
+			if now != nil {
+				d = d.Clone()
+				for name, stage := range now.Stages {
+					if slices.Contains(s.stages, name) {
+						continue
+					}
+					if d.Stages == nil {
+						d.Stages = maps.Clone(now.Stages)
+					}
+					d.Stages[name] = stage
+				}
+			}
+		}
+		if err := tx.PutDeployment(ctx, s.environmentID, c.root, c.path, c.rootStage, d, s.by); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *stateStore) began() { s.pending = nil }

@@ -1,0 +1,170 @@
+// Package worker says which workflows and activities run on which task queue, and with what limits.
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	sdk "go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"slipway/activities"
+	"slipway/workflows"
+)
+
+// Queues are the task queues that Slipway itself knows, and that a worker serves unless it is told otherwise. Any other
+// name is a queue for scripts only: builds and deployment jobs name it in remote_escape_worker_url.
+var Queues = []string{workflows.QueuePipelines, workflows.QueueBuilds, workflows.QueueDeployments}
+
+// Options are what a Worker needs.
+type Options struct {
+	Client client.Client
+	// Queues to serve; empty means Queues.
+	Queues     []string
+	Executions *activities.Executions
+	// Scripts may be nil where only pipelines are served.
+	Scripts *activities.Scripts
+	// MaxScripts is how many builds and deployments run at once on each queue.
+	MaxScripts int
+	// Drain is how long a worker that stops waits for scripts that run; 0 means a minute.
+	Drain time.Duration
+	Log   *slog.Logger
+	// Register, where set, adds what other parts run on a queue. It says whether it knows the queue.
+	Register func(queue string, r sdk.Registry) bool
+}
+
+// Worker serves task queues until it is stopped.
+type Worker struct {
+	workers []sdk.Worker
+	log     *slog.Logger
+}
+
+// pollers is how many polls of each kind a worker keeps open on a queue. With the SDK's default of two, both can sit on
+// the sticky queue, and a new workflow then waits two seconds for its first task; measured in docs/architecture.md.
+const pollers = 16
+
+// Start starts a worker on each queue. It waits for Temporal to be there, trying again until ctx ends: workers and
+// server are often started together.
+func Start(ctx context.Context, o Options) (*Worker, error) {
+	if len(o.Queues) == 0 {
+		o.Queues = Queues
+	}
+	if o.Drain == 0 {
+		o.Drain = time.Minute
+	}
+	if o.MaxScripts == 0 {
+		o.MaxScripts = 4
+	}
+	w := &Worker{log: o.Log}
+	for _, q := range o.Queues {
+		sw := sdk.New(o.Client, q, options(o, q))
+		if err := register(o, q, sw); err != nil {
+			w.Stop()
+			return nil, err
+		}
+		if err := startRetrying(ctx, sw, o.Log, q); err != nil {
+			w.Stop()
+			return nil, err
+		}
+		w.workers = append(w.workers, sw)
+	}
+	return w, nil
+}
+
+func options(o Options, queue string) sdk.Options {
+	so := sdk.Options{
+		WorkerStopTimeout:                       o.Drain,
+		MaxConcurrentActivityExecutionSize:      o.MaxScripts,
+		MaxConcurrentWorkflowTaskPollers:        pollers,
+		MaxConcurrentActivityTaskPollers:        min(pollers, o.MaxScripts),
+		MaxConcurrentLocalActivityExecutionSize: 200,
+		MaxConcurrentWorkflowTaskExecutionSize:  200,
+		DisableRegistrationAliasing:             true,
+		// Heartbeats are ours, see activities.Scripts; these bound the SDK's own.
+		MaxHeartbeatThrottleInterval:     time.Second,
+		DefaultHeartbeatThrottleInterval: time.Second,
+	}
+	switch queue {
+	case workflows.QueuePipelines:
+		so.LocalActivityWorkerOnly = true
+	case workflows.QueueBuilds, workflows.QueueDeployments:
+	default:
+		so.DisableWorkflowWorker = o.Register == nil
+	}
+	return so
+}
+
+// register says what runs on a queue.
+func register(o Options, queue string, r sdk.Registry) error {
+	if o.Register != nil && o.Register(queue, r) {
+		return nil
+	}
+	wf := func(f any, name string) { r.RegisterWorkflowWithOptions(f, workflow.RegisterOptions{Name: name}) }
+	act := func(f any, name string) { r.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name}) }
+	e := o.Executions
+	shared := func() {
+		act(e.Claim, workflows.ActivityClaim)
+		act(e.RequestLocks, workflows.ActivityLocks)
+		act(e.LockSeen, workflows.ActivityLockSeen)
+		act(e.BeginPhase, workflows.ActivityBeginPhase)
+		act(e.PutSteps, workflows.ActivityPutSteps)
+		act(e.Finish, workflows.ActivityFinish)
+	}
+	if queue == workflows.QueuePipelines {
+		wf(workflows.Pipeline, workflows.PipelineWorkflow)
+		shared()
+		return nil
+	}
+	if o.Scripts == nil {
+		return fmt.Errorf("queue %s runs scripts, which this worker is not set up for", queue)
+	}
+	switch queue {
+	case workflows.QueueBuilds:
+		wf(workflows.Build, workflows.BuildWorkflow)
+		shared()
+	case workflows.QueueDeployments:
+		wf(workflows.Deployment, workflows.DeploymentWorkflow)
+		shared()
+	}
+	act(o.Scripts.PlanBuild, workflows.ActivityPlan)
+	act(o.Scripts.Build, workflows.ActivityBuild)
+	act(o.Scripts.Deployment, workflows.ActivityDeployment)
+	return nil
+}
+
+func startRetrying(ctx context.Context, w sdk.Worker, l *slog.Logger, queue string) error {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		err := w.Start()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return errors.Join(err, ctx.Err())
+		}
+		l.WarnContext(ctx, "the worker could not start yet, it tries again", "queue", queue, "error", err)
+		select {
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("start the worker of queue %s: %w", queue, err), ctx.Err())
+		case <-time.After(wait):
+		}
+	}
+}
+
+// Stop takes no more work and waits for what runs, as long as Options.Drain says; then it ends that too.
+func (w *Worker) Stop() {
+	done := make(chan struct{})
+	for _, sw := range w.workers {
+		go func() {
+			sw.Stop()
+			done <- struct{}{}
+		}()
+	}
+	for range w.workers {
+		<-done
+	}
+}
