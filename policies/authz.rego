@@ -9,7 +9,8 @@
 #
 #   The two must agree for every row, or lists show what single reads refuse.
 #
-#   input.subject   {kind, id, name, admin, grants: {scope: strongest role}, token: {id, role, scopes}, execution}
+#   input.subject   {kind, id, name, admin, grants: {scope: strongest role}, ranks: {scope: rank of that role},
+#                    token: {id, role, rank, scopes}, execution}
 #   input.action    "noun:verb"
 #   input.resource  {kind, id, scopes: path from the nearest project or organization up to the root}; not for visible
 #
@@ -18,6 +19,10 @@
 #     "run"       the execution's own run token and nobody else, administrators included: logs are what the script said
 #     "consumer"  a consumer of the thing's organization; else as "read"
 #   data.slipway.token_roles says which role a token must allow for an "any" action; without an entry, any token will do.
+#   data.slipway.needs is the rank of each: read 1, write 2, owner 3, admin 4. A token without a limit has rank 9, a role
+#   that is none has rank 0.
+#
+#   Each request pays for this once or twice: "allow" looks into data as little as it can, and calls no functions.
 package slipway.authz
 
 import rego.v1
@@ -26,38 +31,30 @@ default allow := false
 
 default visible := {"all": false, "scopes": [], "within": []}
 
-level := data.slipway.actions[input.action]
-
-# need is the rank of the weakest role that will do. Undefined for "any" and "run".
-need := data.slipway.ranks[level]
-
-need := data.slipway.ranks.read if level == "consumer"
-
 # A run token or a consumer's keys are no login, whatever grants they come with.
 logged_in if input.subject.kind == "user"
 
 logged_in if input.subject.kind == "service_account"
 
-# By role.
+# By a role on the thing or above it. There is no need for "any" and "run".
 allow if {
+	need := data.slipway.needs[data.slipway.actions[input.action]]
+	input.subject.token.rank >= need
+	some scope in input.resource.scopes
+	input.subject.ranks[scope] >= need
 	logged_in
-	token_allows(need)
-	role_reaches
 	token_covers
 }
 
-role_reaches if input.subject.admin
-
-role_reaches if {
-	some scope in input.resource.scopes
-	data.slipway.ranks[input.subject.grants[scope]] >= need
+# By being an administrator.
+allow if {
+	input.subject.admin == true
+	input.subject.token.rank >= data.slipway.needs[data.slipway.actions[input.action]]
+	logged_in
+	token_covers
 }
 
-token_allows(_) if input.subject.token.role == ""
-
-token_allows(rank) if data.slipway.ranks[input.subject.token.role] >= rank
-
-token_covers if count(input.subject.token.scopes) == 0
+token_covers if input.subject.token.scopes == []
 
 token_covers if {
 	some scope in input.resource.scopes
@@ -66,36 +63,34 @@ token_covers if {
 
 # For everybody who is logged in.
 allow if {
-	level == "any"
+	data.slipway.actions[input.action] == "any"
 	logged_in
-	token_allows(any_need)
+	input.subject.token.rank >= any_need
 	any_covers
 }
 
-any_role := object.get(data.slipway.token_roles, input.action, "read")
-
-any_need := data.slipway.ranks[any_role]
+any_need := data.slipway.needs[object.get(data.slipway.token_roles, input.action, "read")]
 
 any_covers if token_covers
 
 # A token for one project may still ask who it is, but changes nothing outside of its project.
 any_covers if {
-	any_role == "read"
-	count(input.resource.scopes) == 0
+	any_need == data.slipway.needs.read
+	input.resource.scopes == []
 }
 
 # A run writes its own logs. A run without an id owns nothing.
 allow if {
-	level == "run"
 	input.subject.kind == "run"
+	data.slipway.actions[input.action] == "run"
 	input.subject.execution != ""
 	input.subject.execution == input.resource.id
 }
 
 # A consumer's grants are the organizations that it belongs to; the role does not matter.
 allow if {
-	level == "consumer"
 	input.subject.kind == "consumer"
+	data.slipway.actions[input.action] == "consumer"
 	some scope in input.resource.scopes
 	input.subject.grants[scope]
 }
@@ -106,27 +101,28 @@ visible := {"all": true, "scopes": [], "within": input.subject.token.scopes} if 
 }
 
 visible := {"all": false, "scopes": held, "within": input.subject.token.scopes} if {
+	input.subject.admin == false
 	logged_in
-	not input.subject.admin
-	token_allows(need)
+	input.subject.token.rank >= data.slipway.needs[data.slipway.actions[input.action]]
 }
 
 visible := {"all": false, "scopes": object.keys(input.subject.grants), "within": []} if {
-	level == "consumer"
 	input.subject.kind == "consumer"
+	data.slipway.actions[input.action] == "consumer"
 }
 
 everywhere if {
-	input.subject.admin
-	token_allows(need)
+	input.subject.admin == true
+	input.subject.token.rank >= data.slipway.needs[data.slipway.actions[input.action]]
 }
 
 everywhere if {
-	level == "any"
-	token_allows(any_need)
+	data.slipway.actions[input.action] == "any"
+	input.subject.token.rank >= any_need
 }
 
 held contains scope if {
-	some scope, role in input.subject.grants
-	data.slipway.ranks[role] >= need
+	need := data.slipway.needs[data.slipway.actions[input.action]]
+	some scope, rank in input.subject.ranks
+	rank >= need
 }

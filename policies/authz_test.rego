@@ -6,10 +6,13 @@ import data.slipway.authz
 
 user(grants) := {
 	"kind": "user", "id": "u1", "name": "ann", "admin": false, "execution": "",
-	"grants": grants, "token": {"id": "", "role": "", "scopes": []},
+	"grants": grants, "ranks": {scope: rank | some scope, role in grants; rank := object.get(ranks, role, 0)},
+	"token": {"id": "", "role": "", "rank": 9, "scopes": []},
 }
 
-limited(subject, role, scopes) := object.union(subject, {"token": {"id": "t1", "role": role, "scopes": scopes}})
+ranks := {"": 9, "read": 1, "write": 2, "owner": 3, "admin": 4}
+
+limited(subject, role, scopes) := object.union(subject, {"token": {"id": "t1", "role": role, "rank": object.get(ranks, role, 0), "scopes": scopes}})
 
 admin := object.union(user({}), {"admin": true})
 

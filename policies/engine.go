@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/rego"
 )
 
@@ -111,7 +112,7 @@ func describe(s Subject, action string) []slog.Attr {
 }
 
 func (c *compiled) evalAllow(ctx context.Context, input ast.Value) (bool, error) {
-	rs, err := c.allow.Eval(ctx, evalOptions(input)...)
+	rs, err := c.allow.Eval(ctx, c.evalOptions(input)...)
 	if err != nil {
 		return false, err
 	}
@@ -120,7 +121,7 @@ func (c *compiled) evalAllow(ctx context.Context, input ast.Value) (bool, error)
 }
 
 func (c *compiled) evalVisible(ctx context.Context, input ast.Value) (Visible, error) {
-	rs, err := c.visible.Eval(ctx, evalOptions(input)...)
+	rs, err := c.visible.Eval(ctx, c.evalOptions(input)...)
 	if err != nil {
 		return Visible{}, err
 	}
@@ -173,6 +174,6 @@ func stringList(answer map[string]any, member string) ([]string, error) {
 	return list, nil
 }
 
-func evalOptions(input ast.Value) []rego.EvalOption {
-	return []rego.EvalOption{rego.EvalParsedInput(input), rego.EvalCopyMaps(false)}
+func (c *compiled) evalOptions(input ast.Value) []rego.EvalOption {
+	return []rego.EvalOption{rego.EvalParsedInput(input), rego.EvalCopyMaps(false), rego.EvalMetrics(metrics.NoOp()), rego.EvalTransaction(c.txn)}
 }

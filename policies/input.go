@@ -15,11 +15,16 @@ var (
 	termName      = ast.StringTerm("name")
 	termAdmin     = ast.StringTerm("admin")
 	termGrants    = ast.StringTerm("grants")
+	termRanks     = ast.StringTerm("ranks")
+	termRank      = ast.StringTerm("rank")
 	termToken     = ast.StringTerm("token")
 	termRole      = ast.StringTerm("role")
 	termScopes    = ast.StringTerm("scopes")
 	termExecution = ast.StringTerm("execution")
 )
+
+// unlimited is the rank of a token without a limit, above every role's.
+const unlimited = 9
 
 // preparedSubject is a subject's part of the input, with what it was made from.
 type preparedSubject struct {
@@ -65,9 +70,15 @@ func (s Subject) buildTerm() *ast.Term {
 			strongest[g.Scope] = g.Role
 		}
 	}
-	grants := ast.NewObject()
+	grants, ranks := ast.NewObject(), ast.NewObject()
 	for scope, role := range strongest {
-		grants.Insert(ast.StringTerm(scope), ast.StringTerm(role))
+		key := ast.StringTerm(scope)
+		grants.Insert(key, ast.StringTerm(role))
+		ranks.Insert(key, ast.InternedTerm(Rank(role)))
+	}
+	tokenRank := Rank(s.Token.Role)
+	if s.Token.Role == "" {
+		tokenRank = unlimited
 	}
 	return ast.ObjectTerm(
 		[2]*ast.Term{termKind, ast.StringTerm(s.Kind)},
@@ -75,9 +86,11 @@ func (s Subject) buildTerm() *ast.Term {
 		[2]*ast.Term{termName, ast.StringTerm(s.Name)},
 		[2]*ast.Term{termAdmin, ast.InternedTerm(s.Admin)},
 		[2]*ast.Term{termGrants, ast.NewTerm(grants)},
+		[2]*ast.Term{termRanks, ast.NewTerm(ranks)},
 		[2]*ast.Term{termToken, ast.ObjectTerm(
 			[2]*ast.Term{termID, ast.StringTerm(s.Token.ID)},
 			[2]*ast.Term{termRole, ast.StringTerm(s.Token.Role)},
+			[2]*ast.Term{termRank, ast.InternedTerm(tokenRank)},
 			[2]*ast.Term{termScopes, stringsTerm(s.Token.Scopes)},
 		)},
 		[2]*ast.Term{termExecution, ast.StringTerm(s.Execution)},

@@ -17,6 +17,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/bundle"
 	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/util"
 )
@@ -38,6 +39,8 @@ type compiled struct {
 	allow, visible rego.PreparedEvalQuery
 	actions        map[string]string
 	fingerprint    string
+	// txn reads the store for as long as the policy is in force. Nothing writes to it, so it blocks nobody.
+	txn storage.Transaction
 }
 
 // files reads the policy source at path by name: every .rego, .json and .yaml file of a folder, or one bundle (.tar.gz).
@@ -219,6 +222,9 @@ func compile(ctx context.Context, found map[string][]byte) (*compiled, error) {
 	c := &compiled{actions: actions, fingerprint: fingerprint(found)}
 	// The store is never written after this, so it may hand out AST values without copying them.
 	store := inmem.NewFromObjectWithOpts(data, inmem.OptRoundTripOnWrite(false), inmem.OptReturnASTValuesOnRead(true))
+	if c.txn, err = store.NewTransaction(ctx); err != nil {
+		return nil, err
+	}
 	prepare := func(query string) (rego.PreparedEvalQuery, error) {
 		return rego.New(rego.Query(query), rego.Compiler(compiler), rego.Store(store)).PrepareForEval(ctx)
 	}
