@@ -85,7 +85,8 @@ func (l *loginLimiter) add(key string, now time.Time, d time.Duration) {
 	}
 }
 
-// prune forgets empty buckets, and if that is not enough, any: with so many names the limit per address still holds.
+// prune makes room when there are too many buckets: the empty ones go, then accounts' until half is free, since with so
+// many made-up names the limit per address still holds, and then all. Halving keeps the work of it rare.
 func (l *loginLimiter) prune(now time.Time) {
 	if len(l.buckets) < maxBuckets {
 		return
@@ -96,14 +97,14 @@ func (l *loginLimiter) prune(now time.Time) {
 		}
 	}
 	for key := range l.buckets {
-		if len(l.buckets) < maxBuckets {
+		if len(l.buckets) <= maxBuckets/2 {
 			return
 		}
 		if !strings.HasPrefix(key, "a") {
 			delete(l.buckets, key)
 		}
 	}
-	if len(l.buckets) >= maxBuckets {
+	if len(l.buckets) > maxBuckets/2 {
 		clear(l.buckets)
 	}
 }
