@@ -15,6 +15,9 @@ import (
 var validation = sync.OnceValue(func() *validator.Validate {
 	v := validator.New(validator.WithRequiredStructEnabled())
 	v.RegisterTagNameFunc(func(f reflect.StructField) string {
+		if f.Anonymous && f.Tag.Get("json") == "" {
+			return embedded // members of embedded structs are the caller's to see, the structs are not
+		}
 		for _, tag := range []string{"path", "query", "header"} {
 			if n := f.Tag.Get(tag); n != "" {
 				return n
@@ -39,11 +42,14 @@ func validate(v reflect.Value) error {
 		if _, rest, ok := strings.Cut(name, "."); ok {
 			name = rest
 		}
-		name = strings.TrimPrefix(name, "Body.")
+		name = strings.TrimPrefix(strings.ReplaceAll(name, embedded+".", ""), "Body.")
 		p.Fields = append(p.Fields, problem.Field{Name: name, Message: expected(e)})
 	}
 	return p
 }
+
+// embedded marks the names of embedded structs in the paths that the validator makes.
+const embedded = "\x00"
 
 func expected(e validator.FieldError) string {
 	switch e.Tag() {

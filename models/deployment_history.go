@@ -48,8 +48,8 @@ func finishedStages(row deployment, d *state.Deployment) []DeploymentHistory {
 				at = row.UpdatedAt
 			}
 			list = append(list, DeploymentHistory{ID: NewID(), EnvironmentID: row.EnvironmentID, Root: row.Root, RootStage: row.RootStage, Path: row.Path,
-				Stage: name, StatusAt: at.UTC().Format(time.RFC3339Nano), Status: code, Release: clip(d.Release, 200), Version: clip(stage.Version, 200),
-				ChangedBy: row.UpdatedBy, CreatedAt: row.UpdatedAt})
+				Stage: name, StatusAt: at.UTC().Format(time.RFC3339Nano), Status: code, Release: shorten(d.Release, 200), Version: shorten(stage.Version, 200),
+				ChangedBy: shorten(row.UpdatedBy, 200), CreatedAt: row.UpdatedAt})
 		}
 	}
 	return list

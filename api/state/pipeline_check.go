@@ -1,0 +1,284 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"slipway/api"
+	"slipway/internal/problem"
+	"slipway/internal/release"
+	"slipway/models"
+	"slipway/policies"
+)
+
+// maxSteps is how many steps a pipeline may have in all.
+const maxSteps = 5000
+
+// checkPhases finds what is wrong with a pipeline's phases: every thing that a step names must exist, and what the
+// pipeline acts as must be allowed to use it. It is checked again when the pipeline runs; here it is for people, who
+// want to know while they edit.
+func (s *surface) checkPhases(ctx context.Context, pipeline, serviceAccount string, phases []models.PipelinePhase) error {
+	c := &phaseCheck{s: s, ctx: ctx, pipeline: pipeline, actor: api.SubjectOf(ctx), projects: map[string]string{}, environments: map[string]string{}}
+	if serviceAccount != "" {
+		var err error
+		if c.actor, err = s.serviceAccount(ctx, serviceAccount, ""); err != nil {
+			return err
+		}
+	}
+	steps := 0
+	for i, ph := range phases {
+		if len(ph.Steps) == 0 {
+			return problem.BadField(fmt.Sprintf("phases[%d].steps", i), "a phase needs at least one step")
+		}
+		for j, step := range ph.Steps {
+			if steps++; steps > maxSteps {
+				return problem.BadField("phases", "at most %d steps in all", maxSteps)
+			}
+			c.at, c.name = fmt.Sprintf("phases[%d].steps[%d]", i, j), step.Name
+			if err := c.step(step); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+type phaseCheck struct {
+	s            *surface
+	ctx          context.Context
+	pipeline     string
+	actor        policies.Subject // what the pipeline will act as
+	at, name     string           // the step that is looked at
+	projects     map[string]string
+	environments map[string]string
+}
+
+// bad names the member, and the step as its author called it.
+func (c *phaseCheck) bad(member, format string, args ...any) error {
+	text := fmt.Sprintf(format, args...)
+	if c.name != "" {
+		text = fmt.Sprintf("step '%s': %s", c.name, text)
+	}
+	return problem.BadField(c.at+"."+member, "%s", text)
+}
+
+// found turns ErrNotFound into the error for the step.
+func (c *phaseCheck) found(err error, member, format string, args ...any) error {
+	if errors.Is(err, models.ErrNotFound) {
+		return c.bad(member, format, args...)
+	}
+	return err
+}
+
+func (c *phaseCheck) step(step models.PipelineStep) error {
+	switch step.Type {
+	case models.StepBuild:
+		return c.build(step)
+	case models.StepDeploy, models.StepSmoke, models.StepDestroy, models.StepErrand:
+		return c.deployment(step)
+	case models.StepConfirmation:
+		return c.confirmation(step)
+	case models.StepPipeline:
+		return c.trigger(step)
+	case models.StepWebhook:
+		u, err := url.Parse(step.WebhookURL)
+		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+			return c.bad("webhook_url", "expected an http or https URL")
+		}
+	case models.StepTagRelease:
+		return c.tag(step)
+	}
+	return nil
+}
+
+// project gives the id of the project that a step works in, where the pipeline may do so.
+func (c *phaseCheck) project(step models.PipelineStep) (string, error) {
+	own := projectID(c.ctx)
+	if step.Project == "" {
+		return own, nil
+	}
+	if id, ok := c.projects[step.Project]; ok {
+		return id, nil
+	}
+	p, err := c.s.Scopes.Project(c.ctx, step.Project)
+	if err != nil {
+		return "", c.found(err, "project", "there is no project '%s' that the pipeline may use", step.Project)
+	}
+	if p.ID != own {
+		ok, err := c.s.Policy.Allow(c.ctx, c.actor, "build:trigger", policies.Resource{Kind: "project", Scopes: p.Scopes})
+		if err != nil {
+			return "", err
+		}
+		if !ok {
+			return "", c.bad("project", "there is no project '%s' that the pipeline may use", step.Project)
+		}
+	}
+	c.projects[step.Project] = p.ID
+	return p.ID, nil
+}
+
+func (c *phaseCheck) environment(step models.PipelineStep, member, name string) (string, error) {
+	project, err := c.project(step)
+	if err != nil {
+		return "", err
+	}
+	if name == "" {
+		return "", c.bad(member, "is required")
+	}
+	key := project + "/" + name
+	if id, ok := c.environments[key]; ok {
+		return id, nil
+	}
+	e, err := c.s.Store.EnvironmentByName(c.ctx, project, name)
+	if err != nil {
+		return "", c.found(err, member, "there is no environment '%s'", name)
+	}
+	c.environments[key] = e.ID
+	return e.ID, nil
+}
+
+func (c *phaseCheck) build(step models.PipelineStep) error {
+	environment, err := c.environment(step, "environment", step.Environment)
+	if err != nil {
+		return err
+	}
+	if step.Build == "" {
+		return c.bad("build", "is required")
+	}
+	_, err = c.s.Store.BuildByName(c.ctx, environment, step.Build)
+	return c.found(err, "build", "there is no build '%s' in the environment '%s'", step.Build, step.Environment)
+}
+
+func (c *phaseCheck) deployment(step models.PipelineStep) error {
+	environment, err := c.environment(step, "environment", step.Environment)
+	if err != nil {
+		return err
+	}
+	if step.Deployment == "" {
+		return c.bad("deployment", "is required")
+	}
+	if _, err := c.s.Store.DeploymentJobByName(c.ctx, environment, step.Deployment); err != nil {
+		return c.found(err, "deployment", "there is no deployment job '%s' in the environment '%s'", step.Deployment, step.Environment)
+	}
+	if step.Type == models.StepErrand && step.ErrandName == "" {
+		return c.bad("errand_name", "is required")
+	}
+	switch step.UpdateVersion {
+	case "version-from-deployment-job":
+		from := step.UpdateVersionEnvironment
+		if from == "" {
+			from = step.Environment
+		}
+		other, err := c.environment(step, "update_version_environment", from)
+		if err != nil {
+			return err
+		}
+		if step.UpdateVersionDeployment == "" {
+			return c.bad("update_version_deployment", "is required")
+		}
+		_, err = c.s.Store.DeploymentJobByName(c.ctx, other, step.UpdateVersionDeployment)
+		return c.found(err, "update_version_deployment", "there is no deployment job '%s' in the environment '%s'", step.UpdateVersionDeployment, from)
+	case "tagged-version":
+		if step.Tag == "" && step.TagTaggedVersion == "" {
+			return c.bad("tag_tagged_version", "is required: the tag to deploy")
+		}
+	}
+	return nil
+}
+
+func (c *phaseCheck) confirmation(step models.PipelineStep) error {
+	if step.User != "" {
+		u, err := c.s.Store.UserByName(c.ctx, step.User)
+		if err != nil {
+			return c.found(err, "user", "there is no user '%s'", step.User)
+		}
+		if u.Disabled {
+			return c.bad("user", "the user '%s' is disabled", step.User)
+		}
+	}
+	if step.Team != "" {
+		org, err := c.s.Store.OrganizationByCanonical(c.ctx, models.DefaultOrganization)
+		if err != nil {
+			return err
+		}
+		_, err = c.s.Store.TeamByName(c.ctx, org.ID, step.Team)
+		return c.found(err, "team", "there is no team '%s'", step.Team)
+	}
+	return nil
+}
+
+// trigger checks a step that starts another pipeline, and that pipelines which wait for each other make no ring: that
+// would wait for ever, and one that does not wait would never end.
+func (c *phaseCheck) trigger(step models.PipelineStep) error {
+	project, err := c.project(step)
+	if err != nil {
+		return err
+	}
+	if step.Pipeline == "" {
+		return c.bad("pipeline", "is required")
+	}
+	own := projectID(c.ctx) + "/" + c.pipeline
+	if project+"/"+step.Pipeline == own {
+		return c.bad("pipeline", "a pipeline cannot trigger itself")
+	}
+	seen := map[string]bool{}
+	var follow func(project, name string, path []string) error
+	follow = func(project, name string, path []string) error {
+		if seen[project+"/"+name] || len(seen) > 500 {
+			return nil
+		}
+		seen[project+"/"+name] = true
+		p, err := c.s.Store.PipelineByName(c.ctx, project, name)
+		if err != nil {
+			if len(path) > 1 && errors.Is(err, models.ErrNotFound) {
+				return nil // not ours to complain about: it was deleted since
+			}
+			return c.found(err, "pipeline", "there is no pipeline '%s'", name)
+		}
+		for _, ph := range p.Phases {
+			for _, st := range ph.Steps {
+				if st.Type != models.StepPipeline {
+					continue
+				}
+				next := p.ProjectID
+				if st.Project != "" {
+					other, err := c.s.Scopes.Project(c.ctx, st.Project)
+					if errors.Is(err, models.ErrNotFound) {
+						continue
+					}
+					if err != nil {
+						return err
+					}
+					next = other.ID
+				}
+				if next+"/"+st.Pipeline == own {
+					return c.bad("pipeline", "the pipelines would trigger each other in a ring: %s -> %s", strings.Join(path, " -> "), c.pipeline)
+				}
+				if err := follow(next, st.Pipeline, append(path[:len(path):len(path)], st.Pipeline)); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	return follow(project, step.Pipeline, []string{c.pipeline, step.Pipeline})
+}
+
+func (c *phaseCheck) tag(step models.PipelineStep) error {
+	if err := release.ValidateNamespace(step.Namespace); err != nil {
+		return c.bad("namespace", "%s", err.Error())
+	}
+	if err := release.ValidateName(step.Application); err != nil {
+		return c.bad("application", "%s", err.Error())
+	}
+	if !release.ValidTag(step.Tag) {
+		return c.bad("tag", "expected a tag: letters, digits, - and _, not readable as a version")
+	}
+	if step.TagVersion == "tagged-version" && !release.ValidTag(step.TagTaggedVersion) {
+		return c.bad("tag_tagged_version", "is required: the tag that the version has now")
+	}
+	return nil
+}
