@@ -81,7 +81,8 @@ type Result struct {
 // return the recorded result without running it, and for one that has started and not finished it may return an error.
 type ScriptRunner interface {
 	// RunScript returns when the script has ended. An exit code other than 0 is a Result and not an error; errors are for
-	// scripts that could not be started, were cancelled, hit a limit or were cut off, in a sentence for people.
+	// scripts that could not be started, were cancelled, hit a limit or were cut off: "ran longer than 10m0s". The engine
+	// puts the names of the script and the release in front.
 	RunScript(ctx context.Context, s Script) (Result, error)
 }
 

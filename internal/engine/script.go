@@ -64,7 +64,7 @@ func (r *run) script(ctx context.Context, n *node, step string, o scriptOptions)
 		Dir: r.dirOf(n), Argv: argv, Env: env, OutputsFile: outputsFile,
 	})
 	if err != nil {
-		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		if ctx.Err() != nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 			return nil, &Failure{Reason: ReasonCancelled, Message: fmt.Sprintf("%s of %s was cancelled", name, n.label()), Err: err}
 		}
 		return nil, &Failure{Reason: ReasonScript, Message: fmt.Sprintf("%s of %s: %s", name, n.label(), err), Err: err}

@@ -37,6 +37,7 @@ type value struct {
 	text   string // of a scalar, as it is written in the file
 	items  []*value
 	fields []member
+	index  map[string]int // of fields by key, since a long map would make a search slow
 }
 
 type member struct {
@@ -46,12 +47,18 @@ type member struct {
 }
 
 func (v *value) get(key string) *value {
-	for i := range v.fields {
-		if v.fields[i].key == key {
-			return v.fields[i].value
-		}
+	if i, ok := v.index[key]; ok {
+		return v.fields[i].value
 	}
 	return nil
+}
+
+func (v *value) add(m member) {
+	if v.index == nil {
+		v.index = map[string]int{}
+	}
+	v.index[m.key] = len(v.fields)
+	v.fields = append(v.fields, m)
 }
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:(?:unmarshal errors:\s*)?line (\d+): )?`)
@@ -182,11 +189,11 @@ func (b *treeBuilder) members(v *value, n *yaml.Node, depth int) error {
 		if v.get(key.Value) != nil {
 			return b.fail(key, "the key '%s' is there twice", key.Value)
 		}
-		v.fields = append(v.fields, member{key.Value, key.Line, child})
+		v.add(member{key.Value, key.Line, child})
 	}
 	for _, m := range merged {
 		if v.get(m.key) == nil {
-			v.fields = append(v.fields, m)
+			v.add(m)
 		}
 	}
 	return nil
