@@ -109,11 +109,15 @@ type Config struct {
 }
 
 // Load reads the file, where one is named, then the environment, and checks the result.
-func Load(file string) (*Config, error) {
+func Load(file string) (*Config, error) { return LoadWith(file, func(*Config) {}) }
+
+// LoadWith is Load with a last word: override sees the values before they are checked, as flags do.
+func LoadWith(file string, override func(*Config)) (*Config, error) {
 	c, err := read(file)
 	if err != nil {
 		return nil, err
 	}
+	override(c)
 	return c, c.Check()
 }
 

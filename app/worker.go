@@ -1,0 +1,111 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"slipway/activities"
+	"slipway/internal/engine"
+	"slipway/internal/fetch"
+	"slipway/internal/netguard"
+	"slipway/internal/runner"
+	"slipway/inventory"
+	"slipway/models"
+	"slipway/worker"
+)
+
+// Worker serves task queues until it is stopped.
+type Worker struct {
+	worker     *worker.Worker
+	supervisor *runner.Supervisor
+	workspaces *runner.Workspaces
+}
+
+// WorkerOptions change what StartWorker does.
+type WorkerOptions struct {
+	// Queues to serve; empty means the configured ones, or all.
+	Queues []string
+	// Drain is how long a stopping worker waits for what runs; 0 means a minute.
+	Drain time.Duration
+}
+
+// StartWorker starts the workers of this process. It waits for Temporal until ctx ends.
+func (a *App) StartWorker(ctx context.Context, o WorkerOptions) (_ *Worker, err error) {
+	w := &Worker{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.Stop())
+		}
+	}()
+	env := map[string]string{}
+	for _, name := range a.Config.ScriptEnv {
+		if v, ok := os.LookupEnv(name); ok {
+			env[name] = v
+		}
+	}
+	if w.supervisor, err = runner.Start(runner.Options{Env: env}); err != nil {
+		return nil, fmt.Errorf("start the supervisor of scripts: %w", err)
+	}
+	var users runner.UserRange
+	if a.Config.ScriptUsers != "" {
+		if users, err = runner.ParseUserRange(a.Config.ScriptUsers); err != nil {
+			return nil, fmt.Errorf("SLIPWAY_SCRIPT_USERS: %w", err)
+		}
+	} else if os.Geteuid() == 0 {
+		a.Log.Warn("scripts run as root, like this worker: set SLIPWAY_SCRIPT_USERS to give each its own user")
+	}
+	if w.workspaces, err = runner.OpenWorkspaces(filepath.Join(a.Config.DataDir, "workspaces"), users); err != nil {
+		return nil, err
+	}
+	known := a.Config.KnownHosts
+	if known == "" {
+		known = filepath.Join(a.Config.DataDir, "known_hosts")
+	}
+	fetcher := fetch.New(fetch.Options{Runner: w.supervisor, Workspaces: w.workspaces, KnownHosts: known, Policy: fetch.Policy{
+		AllowLocal: a.Config.AllowLocalSources, AllowHTTP: a.Config.AllowPrivateAddresses, Network: netguard.Policy{AllowPrivate: a.Config.AllowPrivateAddresses},
+		StrictHostKeys: a.Config.KnownHosts != "", MaxBytes: a.Config.SourceLimit, Timeout: a.Config.SourceTimeout,
+	}})
+	scripts := &activities.Scripts{
+		Store: a.Store, Service: a.Service, Client: a.Temporal, Sealer: a.Keys, Supervisor: w.supervisor, Workspaces: w.workspaces,
+		Inventory: a.inventoryFor, Sources: activities.Repositories{Fetcher: fetcher}, Fetcher: fetcher, Metrics: a.metrics, Log: a.Log, Tracer: a.tracer,
+		Limits:  activities.ScriptLimits{Timeout: a.Config.ScriptTimeout, Grace: a.Config.ScriptGrace, Output: a.Config.ScriptOutput},
+		Version: strings.TrimPrefix(Version, "v"), CacheDir: filepath.Join(a.Config.DataDir, "packages"),
+	}
+	queues := o.Queues
+	if len(queues) == 0 {
+		queues = a.Config.Queues
+	}
+	w.worker, err = worker.Start(ctx, worker.Options{Client: a.Temporal, Queues: queues, Executions: a.Activities(), Scripts: scripts,
+		MaxScripts: a.Config.Scripts, Drain: o.Drain, Log: a.Log})
+	return w, err
+}
+
+// Activities are the database activities of executions.
+func (a *App) Activities() *activities.Executions {
+	return &activities.Executions{Store: a.Store, Service: a.Service, Sealer: a.Keys, Policy: a.Policy, Metrics: a.metrics, Log: a.Log}
+}
+
+// inventoryFor is the inventory as an execution sees it.
+func (a *App) inventoryFor(e *models.Execution) engine.Inventory {
+	return inventory.ForExecution(a.Inventory, e)
+}
+
+// Stop takes no more work, waits for what runs, and ends what is left with its processes.
+func (w *Worker) Stop() error {
+	if w.worker != nil {
+		w.worker.Stop()
+	}
+	var errs []error
+	if w.supervisor != nil {
+		errs = append(errs, w.supervisor.Close())
+	}
+	if w.workspaces != nil {
+		errs = append(errs, w.workspaces.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"slipway/app"
+	"slipway/internal/config"
+	"slipway/internal/telemetry"
+	"slipway/internal/temporaldev"
+	"slipway/models"
+	"slipway/policies"
+)
+
+func newDevCommand() *cobra.Command {
+	var data, listen string
+	var uiPort int
+	cmd := &cobra.Command{
+		Use:   "dev",
+		Short: "Run all of Slipway on this machine, with nothing but this binary and the temporal command",
+		Long: `Run all of Slipway on this machine: SQLite, a folder for files, the API, workers, and a Temporal server with its Web UI,
+all on loopback, with its data under one folder. Scripts run as you. It is made for trying Slipway and for small teams;
+docs/running.md says how to run it on PostgreSQL and a Temporal cluster.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, err := filepath.Abs(data)
+			if err != nil {
+				return err
+			}
+			d, err := startDev(cmd.Context(), devOptions{Dir: dir, Listen: listen, UIPort: uiPort})
+			if err != nil {
+				return err
+			}
+			d.banner(cmd.OutOrStdout())
+			return d.wait(cmd.Context())
+		},
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		home = "."
+	}
+	cmd.Flags().StringVar(&data, "data", filepath.Join(home, ".slipway"), "folder for all data")
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:7770", "address of the API; port 0 takes a free one")
+	cmd.Flags().IntVar(&uiPort, "ui-port", 8233, "port of Temporal's Web UI; 0 takes a free one")
+	return cmd
+}
+
+type devOptions struct {
+	Dir    string
+	Listen string
+	UIPort int
+	Log    *slog.Logger
+}
+
+// devStack is the whole of Slipway in one process, with a Temporal server as its child.
+type devStack struct {
+	app      *app.App
+	temporal *temporaldev.Server
+	worker   *app.Worker
+	url      string
+	token    string
+	newToken bool
+	dir      string
+	served   chan error
+	cancel   context.CancelFunc
+}
+
+// tokenFile holds the administrator's token of `slipway dev`.
+const tokenFile = "admin-token"
+
+func startDev(ctx context.Context, o devOptions) (_ *devStack, err error) {
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data folder: %w", err)
+	}
+	cfg, err := config.LoadWith(configFile, func(c *config.Config) {
+		c.Listen, c.DataDir = o.Listen, o.Dir
+		if c.DatabaseURL == "" {
+			c.DatabaseURL = config.Secret("sqlite:" + filepath.Join(o.Dir, "slipway.db"))
+		}
+		c.AllowLocalSources, c.AllowPrivateAddresses = true, true
+		if os.Getenv("SLIPWAY_LOG_LEVEL") == "" {
+			c.LogLevel = "warn"
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if o.Log == nil {
+		o.Log = telemetry.NewLogger(os.Stderr, cfg.LogLevel, cfg.LogFormat)
+	}
+	// What is started here outlives a signal until stop ends it in order.
+	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	d := &devStack{dir: o.Dir, served: make(chan error, 1), cancel: cancel}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.stop())
+		}
+	}()
+	l, err := net.Listen("tcp", o.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	d.url = "http://" + l.Addr().String()
+	if cfg.PublicURL == "" {
+		cfg.PublicURL = d.url
+	}
+	d.temporal, err = temporaldev.Start(ctx, temporaldev.Options{DataDir: filepath.Join(o.Dir, "temporal"), UIPort: o.UIPort, Namespace: cfg.TemporalNamespace, Logger: o.Log})
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	cfg.TemporalAddress = d.temporal.HostPort
+	if d.app, err = app.Open(ctx, cfg, app.Options{Migrate: true, Workers: true, Process: "dev", Log: o.Log}); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	if err := d.adminToken(ctx); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	if d.worker, err = d.app.StartWorker(ctx, app.WorkerOptions{}); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	go func() { d.served <- serve(run, d.app, l, true) }()
+	return d, nil
+}
+
+// adminToken makes the administrator at the first start and keeps its token where only this user can read it.
+func (d *devStack) adminToken(ctx context.Context) error {
+	file := filepath.Join(d.dir, tokenFile)
+	if b, err := os.ReadFile(file); err == nil {
+		d.token = strings.TrimSpace(string(b))
+		if _, err := d.app.Store.TokenByHash(ctx, models.HashToken(d.token)); err == nil {
+			return nil
+		}
+	}
+	s := d.app.Store
+	u, err := s.UserByName(ctx, "admin")
+	if errors.Is(err, models.ErrNotFound) {
+		u = &models.User{Name: "admin", Admin: true}
+		err = s.CreateUser(ctx, u)
+	}
+	if err != nil {
+		return fmt.Errorf("make the administrator: %w", err)
+	}
+	if d.token, err = s.CreateToken(ctx, &models.Token{SubjectKind: policies.KindUser, SubjectID: u.ID, Name: "slipway dev"}); err != nil {
+		return fmt.Errorf("make the administrator's token: %w", err)
+	}
+	d.newToken = true
+	return os.WriteFile(file, []byte(d.token+"\n"), 0o600)
+}
+
+// banner tells a person what runs and what to try.
+func (d *devStack) banner(w io.Writer) {
+	file := filepath.Join(d.dir, tokenFile)
+	token := "in " + file
+	if d.newToken {
+		token = d.token + "  (kept in " + file + ")"
+	}
+	fmt.Fprintf(w, `Slipway %s runs.
+
+  API            %s
+  Temporal UI    %s
+  Data           %s
+  Admin token    %s
+
+Three commands to try:
+
+  export TOKEN=$(cat %s)
+  curl -H "X-Escape-Token: $TOKEN" -X POST -d '{"name":"shop"}' %s/api/v1/state/shop/add-project
+  curl -H "X-Escape-Token: $TOKEN" %s/api/v1/state/
+
+Scripts run as you. Ctrl-C ends everything.
+`, app.Version, d.url, d.temporal.UIURL, d.dir, token, file, d.url, d.url)
+}
+
+// wait runs until ctx ends or the API fails, then ends everything.
+func (d *devStack) wait(ctx context.Context) error {
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-d.served:
+		d.served = nil
+	}
+	return errors.Join(err, d.stop())
+}
+
+// stop ends everything, in the opposite order of its start: first no more requests, then no more work, then Temporal.
+func (d *devStack) stop() error {
+	var errs []error
+	d.cancel()
+	if d.app != nil && d.served != nil && d.worker != nil {
+		errs = append(errs, <-d.served)
+		d.served = nil
+	}
+	if d.worker != nil {
+		errs = append(errs, d.worker.Stop())
+	}
+	if d.app != nil {
+		errs = append(errs, d.app.Close())
+	}
+	if d.temporal != nil {
+		d.temporal.Stop()
+	}
+	return errors.Join(errs...)
+}

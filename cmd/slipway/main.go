@@ -1,0 +1,92 @@
+// Command slipway is Slipway: the API, the workers, the embedded stack for one machine, and the tools to run them.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"slipway/app"
+	"slipway/internal/config"
+	"slipway/internal/fetch"
+	"slipway/internal/runner"
+	"slipway/models"
+)
+
+func main() {
+	// The children that workers start come first: nothing else of the program is set up for them.
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case "supervise":
+			os.Exit(runner.SuperviseMain())
+		case "fetch":
+			os.Exit(fetch.Main())
+		case "fetch-dial":
+			os.Exit(fetch.DialMain(os.Args[2:]))
+		}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := newRootCommand().ExecuteContext(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "slipway:", err)
+		os.Exit(exitCode(err))
+	}
+}
+
+// exitCoder is an error that knows the status the process should end with.
+type exitCoder interface{ ExitCode() int }
+
+func exitCode(err error) int {
+	var e exitCoder
+	if errors.As(err, &e) {
+		return e.ExitCode()
+	}
+	return 1
+}
+
+// configFile is the flag --config of all commands.
+var configFile string
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "slipway",
+		Short:         "Slipway builds releases, keeps them, and deploys them through environments.",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Version:       app.Version,
+	}
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.PersistentFlags().StringVarP(&configFile, "config", "c", os.Getenv("SLIPWAY_CONFIG"), "configuration file (YAML); the environment wins over it")
+	root.AddCommand(newDevCommand(), newDemoCommand(), newAPICommand(), newWorkerCommand(), newMigrateCommand(), newRoutesCommand(), newOpenAPICommand(),
+		newVersionCommand(), newAdminCommand(openStore))
+	return root
+}
+
+// openStore opens the configured database for the commands that work on it directly.
+func openStore(ctx context.Context) (*models.Store, error) {
+	cfg, err := config.Load(configFile)
+	if err != nil {
+		return nil, err
+	}
+	s, err := models.Open(ctx, string(cfg.DatabaseURL), models.Options{MaxConnections: 2})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.CheckMigrated(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func newVersionCommand() *cobra.Command {
+	return &cobra.Command{Use: "version", Short: "Print the version", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), app.Version)
+		return err
+	}}
+}

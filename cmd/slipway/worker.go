@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"slipway/app"
+	"slipway/internal/config"
+)
+
+func newWorkerCommand() *cobra.Command {
+	var queues []string
+	var drain time.Duration
+	cmd := &cobra.Command{
+		Use:   "worker",
+		Short: "Run builds, deployments and pipelines",
+		Long: `Run builds, deployments and pipelines: serve Temporal task queues. Any number of workers may run.
+
+  slipway worker                          all of Slipway's queues
+  slipway worker --queues builds          builds only
+  slipway worker --queues gpu             scripts of builds and jobs that name "gpu" as their remote worker
+
+On SIGTERM a worker takes no more work and waits for what runs, as long as --drain says.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(configFile)
+			if err != nil {
+				return err
+			}
+			return runWorker(cmd.Context(), cfg, app.WorkerOptions{Queues: queues, Drain: drain})
+		},
+	}
+	cmd.Flags().StringSliceVar(&queues, "queues", nil, "task queues to serve (default: all of pipelines, builds, deployments)")
+	cmd.Flags().DurationVar(&drain, "drain", time.Minute, "how long a stopping worker waits for what runs")
+	return cmd
+}
+
+func runWorker(ctx context.Context, cfg *config.Config, o app.WorkerOptions) error {
+	a, err := app.Open(ctx, cfg, app.Options{Process: "worker"})
+	if err != nil {
+		return err
+	}
+	metrics, err := serveMetrics(a)
+	if err != nil {
+		return errors.Join(err, a.Close())
+	}
+	w, err := a.StartWorker(ctx, o)
+	if err == nil {
+		a.Log.Info("the worker serves its queues")
+		<-ctx.Done()
+		a.Log.Info("the worker stops: it takes no more work and waits for what runs", "at_most", o.Drain)
+		err = w.Stop()
+	}
+	if metrics != nil {
+		err = errors.Join(err, metrics.Close())
+	}
+	return errors.Join(err, a.Close())
+}
