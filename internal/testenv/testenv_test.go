@@ -181,3 +181,25 @@ func TestMissingThingsAreSkippedUnlessRequired(t *testing.T) {
 	require.True(t, Required("postgres"))
 	require.False(t, Required("post"))
 }
+
+func TestGoldenFilesAreComparedAndRewritten(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "testdata", "a.txt")
+	t.Setenv(GoldenVariable, "")
+	r := &recorder{TB: t}
+	Golden(r, file, []byte("one\ntwo\n"))
+	require.Contains(t, r.outcome, "make golden writes it")
+	t.Setenv(GoldenVariable, "1")
+	Golden(t, file, []byte("one\ntwo\n"))
+	t.Setenv(GoldenVariable, "")
+	Golden(t, file, []byte("one\ntwo\n"))
+	for got, want := range map[string]string{
+		"one\n2\n":          "differs from line 2 on (make golden rewrites it):\nwant: two\n got: 2",
+		"one\ntwo":          "differs from line 3",
+		"one\ntwo\nthree\n": "differs from line 3",
+		"":                  "differs from line 1",
+	} {
+		r := &recorder{TB: t}
+		Golden(r, file, []byte(got))
+		require.Contains(t, r.outcome, want)
+	}
+}
