@@ -17,6 +17,11 @@ import (
 //
 // The namespace is the one of the call, whatever the metadata says its project is.
 func (s *Service) Register(ctx context.Context, namespace string, m *release.Metadata, by policies.Subject) (*models.Release, error) {
+	return s.register(ctx, namespace, m, by, "")
+}
+
+// register is Register for an execution, whose id is kept with the release.
+func (s *Service) register(ctx context.Context, namespace string, m *release.Metadata, by policies.Subject, execution string) (*models.Release, error) {
 	if err := release.ValidateNamespace(namespace); err != nil {
 		return nil, invalid(err)
 	}
@@ -24,13 +29,9 @@ func (s *Service) Register(ctx context.Context, namespace string, m *release.Met
 	if err := m.Validate(); err != nil {
 		return nil, invalid(err)
 	}
-	document, err := json.Marshal(m)
+	n, err := newRelease(m, by, execution)
 	if err != nil {
-		return nil, fmt.Errorf("write the metadata of %s: %w", m.ID(), err)
-	}
-	dependencies, err := dependenciesOf(m)
-	if err != nil {
-		return nil, invalid(err)
+		return nil, err
 	}
 	project, err := s.ProjectNamed(ctx, namespace)
 	if err != nil {
@@ -43,33 +44,45 @@ func (s *Service) Register(ctx context.Context, namespace string, m *release.Met
 	var r *models.Release
 	err = s.Store.Tx(ctx, func(tx *models.Store) error {
 		fresh := want
-		n, made, err := tx.EnsureNamespace(ctx, &fresh)
+		ns, made, err := tx.EnsureNamespace(ctx, &fresh)
 		if err != nil {
 			return err
 		}
 		if made {
-			if err := audit(ctx, tx, by, "namespace:create", "namespace", n.Name, n, nil); err != nil {
+			if err := audit(ctx, tx, by, "namespace:create", "namespace", ns.Name, ns, nil); err != nil {
 				return err
 			}
 		}
-		provides := make([]string, 0, len(m.Provides))
-		for _, p := range m.Provides {
-			provides = append(provides, p.Name)
-		}
-		r, err = tx.RegisterRelease(ctx, n.ID, models.NewRelease{Application: m.Name, Version: m.Version, Description: m.Description,
-			Logo: m.Logo, Metadata: string(document), By: nameOf(by), Dependencies: dependencies, Provides: provides})
-		if err != nil {
+		if r, err = tx.RegisterRelease(ctx, ns.ID, n); err != nil {
 			return err
 		}
-		return audit(ctx, tx, by, "release:register", "release", namespace+"/"+m.ID().Unqualified(), n, nil)
+		return audit(ctx, tx, by, "release:register", "release", namespace+"/"+m.ID().Unqualified(), ns, nil)
 	})
 	if errors.Is(err, models.ErrExists) {
-		return nil, problem.New(problem.Invalid, "Release %s already exists", m.ID().Unqualified())
+		return nil, problem.Wrap(problem.Invalid, err, "Release %s already exists", m.ID().Unqualified())
 	}
 	if err != nil {
 		return nil, err
 	}
 	return r, nil
+}
+
+// newRelease is a release as the store takes it.
+func newRelease(m *release.Metadata, by policies.Subject, execution string) (models.NewRelease, error) {
+	document, err := json.Marshal(m)
+	if err != nil {
+		return models.NewRelease{}, fmt.Errorf("write the metadata of %s: %w", m.ID(), err)
+	}
+	dependencies, err := dependenciesOf(m)
+	if err != nil {
+		return models.NewRelease{}, invalid(err)
+	}
+	provides := make([]string, 0, len(m.Provides))
+	for _, p := range m.Provides {
+		provides = append(provides, p.Name)
+	}
+	return models.NewRelease{Application: m.Name, Version: m.Version, Description: m.Description, Logo: m.Logo, Metadata: string(document),
+		By: nameOf(by), ExecutionID: execution, Dependencies: dependencies, Provides: provides}, nil
 }
 
 // dependenciesOf lists what a release depends on and extends. Validate has seen the ids already.

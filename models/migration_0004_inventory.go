@@ -70,6 +70,7 @@ var inventory0004 = []string{
 		downloads bigint NOT NULL,
 		registered_by text NOT NULL,
 		registered_at TIME NOT NULL,
+		execution_id varchar(36) NOT NULL,
 		package_key text NOT NULL,
 		package_size bigint NOT NULL,
 		package_sha256 varchar(64) NOT NULL,

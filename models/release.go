@@ -2,6 +2,7 @@ package models
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"gorm.io/gorm"
@@ -19,6 +20,7 @@ type Release struct {
 	Downloads     int64
 	RegisteredBy  string
 	RegisteredAt  time.Time
+	ExecutionID   string // that registered it; "" for a client
 	PackageKey    string // in blob storage; "" before the upload
 	PackageSize   int64  // bytes
 	PackageSHA256 string `gorm:"column:package_sha256"`
@@ -63,6 +65,7 @@ type NewRelease struct {
 	Logo         string
 	Metadata     string
 	By           string
+	ExecutionID  string
 	Dependencies []Dependency // without ReleaseID and Position
 	Provides     []string
 }
@@ -75,27 +78,12 @@ func (s *Store) RegisterRelease(ctx context.Context, namespaceID string, n NewRe
 		return nil, err
 	}
 	r := Release{ID: NewID(), ApplicationID: a.ID, Version: n.Version, SortKey: versionKey(n.Version), Description: n.Description,
-		Metadata: n.Metadata, RegisteredBy: n.By, RegisteredAt: s.Now()}
+		Metadata: n.Metadata, RegisteredBy: n.By, RegisteredAt: s.Now(), ExecutionID: n.ExecutionID}
 	if err := created(s.writer(ctx).Create(&r)); err != nil {
 		return nil, err
 	}
-	for i := range n.Dependencies {
-		n.Dependencies[i].ReleaseID, n.Dependencies[i].Position = r.ID, i
-	}
-	if len(n.Dependencies) > 0 {
-		if err := s.writer(ctx).CreateInBatches(n.Dependencies, 100).Error; err != nil {
-			return nil, err
-		}
-	}
-	for _, name := range n.Provides {
-		// A release that is registered late must not replace a higher one.
-		higher := clause.Where{Exprs: []clause.Expression{gorm.Expr("release_providers.sort_key < excluded.sort_key")}}
-		err := s.writer(ctx).Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "interface"}, {Name: "application_id"}},
-			DoUpdates: clause.AssignmentColumns([]string{"release_id", "sort_key"}), Where: higher}).
-			Create(&Provider{Interface: name, ApplicationID: a.ID, ReleaseID: r.ID, SortKey: r.SortKey}).Error
-		if err != nil {
-			return nil, err
-		}
+	if err := s.linkRelease(ctx, &r, n); err != nil {
+		return nil, err
 	}
 	err = found(s.writer(ctx).Model(&Application{}).Where("id = ?", a.ID).Updates(map[string]any{
 		"description": n.Description, "logo": n.Logo, "uploaded_by": n.By, "uploaded_at": r.RegisteredAt,
@@ -105,6 +93,64 @@ func (s *Store) RegisterRelease(ctx context.Context, namespaceID string, n NewRe
 	}
 	return &r, s.writer(ctx).Model(&Application{}).Where("id = ? AND (latest_version = '' OR latest_key < ?)", a.ID, r.SortKey).
 		Updates(map[string]any{"latest_version": r.Version, "latest_key": r.SortKey}).Error
+}
+
+// ReplaceRelease puts new metadata in the place of a release's that the same execution has registered and that has no
+// package yet. ErrConflict if it is not so. It must run in a transaction: see Tx.
+func (s *Store) ReplaceRelease(ctx context.Context, r *Release, n NewRelease) error {
+	err := changed(s.writer(ctx).Model(&Release{}).Where("id = ? AND package_key = '' AND execution_id = ?", r.ID, n.ExecutionID).
+		Updates(map[string]any{"metadata": n.Metadata, "description": n.Description}))
+	if err != nil {
+		return err
+	}
+	if err := s.writer(ctx).Where("release_id = ?", r.ID).Delete(&Dependency{}).Error; err != nil {
+		return err
+	}
+	var before []string
+	if err := s.reader(ctx).Model(&Provider{}).Where("release_id = ?", r.ID).Pluck("interface", &before).Error; err != nil {
+		return err
+	}
+	if err := s.writer(ctx).Where("release_id = ?", r.ID).Delete(&Provider{}).Error; err != nil {
+		return err
+	}
+	// What it no longer provides, the next lower release may.
+	for _, name := range before {
+		var next Release
+		err := one(s.releasesOf(ctx, r.ApplicationID).Where(s.providesInterface(), name).Order("sort_key DESC, version DESC").Limit(1).Take(&next))
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := s.writer(ctx).Create(&Provider{Interface: name, ApplicationID: r.ApplicationID, ReleaseID: next.ID, SortKey: next.SortKey}).Error; err != nil {
+			return err
+		}
+	}
+	return s.linkRelease(ctx, r, n)
+}
+
+// linkRelease writes what a release depends on and what it provides.
+func (s *Store) linkRelease(ctx context.Context, r *Release, n NewRelease) error {
+	for i := range n.Dependencies {
+		n.Dependencies[i].ReleaseID, n.Dependencies[i].Position = r.ID, i
+	}
+	if len(n.Dependencies) > 0 {
+		if err := s.writer(ctx).CreateInBatches(n.Dependencies, 100).Error; err != nil {
+			return err
+		}
+	}
+	for _, name := range n.Provides {
+		// A release that is registered late must not replace a higher one.
+		higher := clause.Where{Exprs: []clause.Expression{gorm.Expr("release_providers.sort_key < excluded.sort_key")}}
+		err := s.writer(ctx).Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "interface"}, {Name: "application_id"}},
+			DoUpdates: clause.AssignmentColumns([]string{"release_id", "sort_key"}), Where: higher}).
+			Create(&Provider{Interface: name, ApplicationID: r.ApplicationID, ReleaseID: r.ID, SortKey: r.SortKey}).Error
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // CountDownload adds one to the downloads of a release.
