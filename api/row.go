@@ -33,9 +33,11 @@ type Row struct {
 type Permission struct {
 	// Action is noun:verb, as in policies/data.json. Required unless Public.
 	Action string
-	// On finds the resource from the path parameters. Nil means the whole installation, or that the handler filters by
-	// what the caller may see (lists).
+	// On finds the resource from the path parameters. Nil means the whole installation.
 	On Resolver
+	// Filtered rows are lists over everything: whoever is logged in may ask, and the handler shows what Policy.Visible
+	// gives for Action, which may be nothing.
+	Filtered bool
 	// Public rows answer without a credential. A wrong credential is refused all the same.
 	Public bool
 	// ReadAction is what tells 404 from 403: a caller without Action who has ReadAction on the resource gets 403, one
@@ -99,6 +101,8 @@ func (row Row) check(known func(action string) bool) []error {
 		bad("no permission, and not marked public")
 	case row.Permission.Action != "" && !known(row.Permission.Action):
 		bad("the policy does not know the action %q", row.Permission.Action)
+	case row.Permission.Filtered && (row.Permission.On != nil || row.Permission.Public):
+		bad("a filtered list asks about no resource and is not public")
 	case row.Permission.ReadAction != "" && !known(row.Permission.ReadAction):
 		bad("the policy does not know the action %q", row.Permission.ReadAction)
 	}

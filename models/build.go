@@ -74,6 +74,9 @@ func (s *Store) CreateBuild(ctx context.Context, b *Build, secrets BuildSecrets)
 }
 
 func (s *Store) sealBuild(b *Build, secrets BuildSecrets) error {
+	if b.Steps == nil {
+		b.Steps = []BuildStep{} // nil would be stored as NULL
+	}
 	for _, c := range []struct {
 		column string
 		value  *string

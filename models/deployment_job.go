@@ -41,6 +41,9 @@ func (j *DeploymentJob) Status() Status { return orNew(j.LastStatus) }
 
 func (s *Store) sealJob(j *DeploymentJob) error {
 	j.SealedInputs = nil
+	if j.Providers == nil {
+		j.Providers = map[string]string{} // nil would be stored as NULL
+	}
 	if len(j.Inputs) == 0 {
 		return nil
 	}

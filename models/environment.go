@@ -26,6 +26,9 @@ type Environment struct {
 
 func (s *Store) sealEnvironment(e *Environment) error {
 	e.SealedInputs = nil
+	if e.Metadata == nil {
+		e.Metadata = map[string]string{} // nil would be stored as NULL
+	}
 	if len(e.Inputs) == 0 {
 		return nil
 	}

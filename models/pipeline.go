@@ -43,6 +43,9 @@ type PipelineTrigger struct {
 
 // CreatePipeline adds a pipeline. ErrExists where the project has one of that name.
 func (s *Store) CreatePipeline(ctx context.Context, p *Pipeline) error {
+	if p.Phases == nil {
+		p.Phases = []PipelinePhase{} // nil would be stored as NULL
+	}
 	p.ID = NewID()
 	p.CreatedAt, p.UpdatedAt = s.Now(), s.Now()
 	return created(s.writer(ctx).Create(p))

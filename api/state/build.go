@@ -61,7 +61,7 @@ const (
 func (s *surface) buildRows() []api.Row {
 	return []api.Row{
 		{Method: http.MethodGet, Path: "/api/v1/builds/", Operation: "listAllTheVisibleBuildsForTheRequestingUser", Summary: "List all the visible builds for the requesting user.",
-			Permission: api.Permission{Action: "build:read"}, Handler: api.Handle(s.userBuilds)},
+			Permission: api.Permission{Action: "build:read", Filtered: true}, Handler: api.Handle(s.userBuilds)},
 		{Method: http.MethodGet, Path: "/api/v1/state/{project}/builds/", Operation: "getTheBuildsInTheProject", Summary: "Get the builds in the project.",
 			Permission: s.in("build:read"), Handler: api.Handle(s.projectBuilds)},
 		{Method: http.MethodGet, Path: buildsPath, Operation: "getTheBuildsInTheEnvironment", Summary: "Get the builds in the environment.",

@@ -37,7 +37,7 @@ func (s *surface) buildExecutionRows() []api.Row {
 	const one = list + "{build_execution_id}/"
 	return []api.Row{
 		{Method: http.MethodGet, Path: "/api/v1/builds/executions/", Operation: "listAllTheVisibleBuildExecutionsForTheRequestingUser", Summary: "List all the visible build executions for the requesting user.",
-			Permission: api.Permission{Action: "build:read"}, Handler: api.Handle(s.visibleBuildExecutions)},
+			Permission: api.Permission{Action: "build:read", Filtered: true}, Handler: api.Handle(s.visibleBuildExecutions)},
 		{Method: http.MethodGet, Path: "/api/v1/state/{project}/builds/executions/", Operation: "getTheBuildExecutionsByProject", Summary: "Get the build executions by project.",
 			Permission: s.in("build:read"), Handler: api.Handle(s.projectBuildExecutions)},
 		{Method: http.MethodGet, Path: list, Operation: "getTheBuildExecutions", Summary: "Get the build executions.",

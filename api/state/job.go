@@ -54,7 +54,7 @@ const (
 func (s *surface) jobRows() []api.Row {
 	return []api.Row{
 		{Method: http.MethodGet, Path: jobsPath, Operation: "listAllTheVisibleDeploymentJobsForTheRequestingUser", Summary: "List all the visible deployment jobs for the requesting user.",
-			Permission: api.Permission{Action: "deployment-job:read"}, Handler: api.Handle(s.userJobs)},
+			Permission: api.Permission{Action: "deployment-job:read", Filtered: true}, Handler: api.Handle(s.userJobs)},
 		{Method: http.MethodGet, Path: jobsOfProject, Operation: "getDeploymentJobsByProject", Summary: "Get deployment jobs by project",
 			Permission: s.in("deployment-job:read"), Handler: api.Handle(s.projectJobs)},
 		{Method: http.MethodPost, Path: jobsOfProject + "add", Operation: "addANewDeploymentJob", Summary: "Add a new deployment job",

@@ -54,7 +54,7 @@ func (s *surface) jobExecutionRows() []api.Row {
 		{Method: http.MethodGet, Path: jobsOfProject + "executions/", Operation: "getTheDeploymentJobExecutionsByProject", Summary: "Get the deployment job executions by project.",
 			Permission: s.in("deployment-job:read"), Handler: api.Handle(s.projectJobExecutions)},
 		{Method: http.MethodGet, Path: jobsPath + "executions/", Operation: "listAllTheVisibleDeploymentJobExecutionsForTheRequestingUser", Summary: "List all the visible deployment job executions for the requesting user.",
-			Permission: api.Permission{Action: "deployment-job:read"}, Handler: api.Handle(s.visibleJobExecutions)},
+			Permission: api.Permission{Action: "deployment-job:read", Filtered: true}, Handler: api.Handle(s.visibleJobExecutions)},
 	}
 }
 

@@ -37,7 +37,7 @@ type Namespace struct {
 func (s *surface) namespaceRows() []api.Row {
 	return []api.Row{
 		{Method: http.MethodGet, Path: "/api/v1/state/namespaces", Operation: "getAllNamespacesForThisUser", Summary: "Get all namespaces for this user",
-			Permission: api.Permission{Action: "namespace:read"}, Handler: api.Handle(s.userNamespaces)},
+			Permission: api.Permission{Action: "namespace:read", Filtered: true}, Handler: api.Handle(s.userNamespaces)},
 		{Method: http.MethodPost, Path: "/api/v1/state/{project}/add-namespace", Operation: "addANamespaceToThisProject", Summary: "Add a namespace to this project",
 			Permission: s.in("namespace:create"), Handler: api.Handle(s.addNamespace)},
 		{Method: http.MethodGet, Path: "/api/v1/state/{project}/namespaces/", Operation: "getNamespacesForThisProject", Summary: "Get namespaces for this project",

@@ -76,7 +76,7 @@ const (
 func (s *surface) pipelineRows() []api.Row {
 	return []api.Row{
 		{Method: http.MethodGet, Path: pipelinesPath, Operation: "getAllVisiblePipelines", Summary: "Get all visible pipelines.",
-			Permission: api.Permission{Action: "pipeline:read"}, Handler: api.Handle(s.userPipelines)},
+			Permission: api.Permission{Action: "pipeline:read", Filtered: true}, Handler: api.Handle(s.userPipelines)},
 		{Method: http.MethodGet, Path: pipelinesOfProject, Operation: "getPipelinesByProject", Summary: "Get pipelines by project",
 			Permission: s.in("pipeline:read"), Handler: api.Handle(s.projectPipelines)},
 		{Method: http.MethodPost, Path: pipelinesOfProject + "add", Operation: "addANewPipeline", Summary: "Add a new pipeline",

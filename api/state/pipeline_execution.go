@@ -42,7 +42,7 @@ func (s *surface) pipelineExecutionRows() []api.Row {
 		{Method: http.MethodGet, Path: pipelinesOfProject + "executions/", Operation: "getThePipelineExecutionsByProject", Summary: "Get the pipeline executions by project.",
 			Permission: s.in("pipeline:read"), Handler: api.Handle(s.projectPipelineExecutions)},
 		{Method: http.MethodGet, Path: pipelinesPath + "executions/", Operation: "getAllVisiblePipelineExecutions", Summary: "Get all visible pipeline executions.",
-			Permission: api.Permission{Action: "pipeline:read"}, Handler: api.Handle(s.visiblePipelineExecutions)},
+			Permission: api.Permission{Action: "pipeline:read", Filtered: true}, Handler: api.Handle(s.visiblePipelineExecutions)},
 	}
 }
 

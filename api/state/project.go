@@ -45,9 +45,9 @@ type ProjectBody struct {
 func (s *surface) projectRows() []api.Row {
 	return []api.Row{
 		{Method: http.MethodGet, Path: "/api/v1/state/", Operation: "listAUsersStateProjects", Summary: "List a user's state projects",
-			Permission: api.Permission{Action: "project:read"}, Handler: api.Handle(s.listProjects)},
+			Permission: api.Permission{Action: "project:read", Filtered: true}, Handler: api.Handle(s.listProjects)},
 		{Method: http.MethodGet, Path: "/api/v1/state/__get_projects_by_group", Operation: "getProjectsByGroupName", Summary: "Get projects by group name",
-			Permission: api.Permission{Action: "project:read"}, Handler: api.Handle(s.projectsByGroup)},
+			Permission: api.Permission{Action: "project:read", Filtered: true}, Handler: api.Handle(s.projectsByGroup)},
 		{Method: http.MethodGet, Path: "/api/v1/state/{project}/", Operation: "getAStateProjectAndItsEnvironments", Summary: "Get a state project and its environments.",
 			Permission: s.in("project:read"), Handler: api.Handle(s.getProject)},
 		{Method: http.MethodPut, Path: "/api/v1/state/{project}/", Operation: "updateAProjectsMetadata", Summary: "Update a project's metadata.",
