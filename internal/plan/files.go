@@ -37,6 +37,9 @@ func (c *Compiled) CollectFiles(root *os.Root) error {
 		if err != nil {
 			return &FileError{fmt.Sprintf("'%s' is not a valid pattern", glob)}
 		}
+		if _, err := root.Lstat(glob); err == nil && len(matches) == 0 {
+			matches = []string{glob} // a link that leads outside: told, and not left out silently
+		}
 		for _, match := range matches {
 			if err := addTree(root, found, match); err != nil {
 				return err
