@@ -21,6 +21,10 @@ const head = "name: app\nversion: 1.0\n"
 
 // TestFailuresArePlain: what a person reads when something is wrong, and what the state says then.
 func TestFailuresArePlain(t *testing.T) {
+	hugeInputs := map[string]any{}
+	for _, id := range strings.Split("abcdefghi", "") {
+		hugeInputs[id] = strings.Repeat("x", 120_000)
+	}
 	for name, test := range map[string]struct {
 		files  map[string]string
 		plan   string
@@ -51,7 +55,9 @@ func TestFailuresArePlain(t *testing.T) {
 		"input not item":  {map[string]string{"escape.yml": head + "inputs: [{id: n, items: [a, b]}]"}, "", Target{Variables: map[string]any{"n": "c"}}, `the value of 'n' of app-v1.0 is not one of its items: ["a" "b"]`, ReasonInput, state.Failure},
 		"input NUL":       {map[string]string{"escape.yml": head + "inputs: [n]"}, "", Target{Variables: map[string]any{"n": "a\x00b"}}, "the input 'n' of app-v1.0: the value of the variable 'n' is not a text without NUL characters", ReasonInput, state.Failure},
 		"input magic":     {map[string]string{"escape.yml": head + "inputs: [version]"}, "", Target{Variables: map[string]any{"version": "9"}}, "the input 'version' of app-v1.0 is set by the platform and cannot be given", ReasonInput, state.Failure},
-		"input huge":      {map[string]string{"escape.yml": head + "inputs: [n]\nbuild: 'true'"}, "", Target{Variables: map[string]any{"n": strings.Repeat("x", 2<<20)}}, "the inputs and outputs of app-v1.0 are too large for the environment of a script", ReasonInput, state.Failure},
+		"input huge":      {map[string]string{"escape.yml": head + "inputs: [n]\nbuild: 'true'"}, "", Target{Variables: map[string]any{"n": strings.Repeat("x", 2<<20)}}, "the value for INPUT_n of app-v1.0 is too large for the environment of a script: 2097152 bytes", ReasonInput, state.Failure},
+		"inputs huge":     {map[string]string{"escape.yml": head + "inputs: [a, b, c, d, e, f, g, h, i]\nbuild: 'true'"}, "", Target{Variables: hugeInputs}, "the inputs and outputs of app-v1.0 are too large for the environment of a script", ReasonInput, state.Failure},
+		"argument huge":   {map[string]string{"escape.yml": head + "inputs: [n]\nbuild: echo $__concat($this.inputs.n,$this.inputs.n)"}, "", Target{Variables: map[string]any{"n": strings.Repeat("x", 100_000)}}, "an argument of 'build' of app-v1.0 is too large: 200000 bytes", ReasonInput, state.Failure},
 		"bad default":     {map[string]string{"escape.yml": head + "inputs: [{id: n, default: $this.inputs.none}]"}, "", Target{}, "the default of the input 'n' of app-v1.0: there is no field 'none' (in \"$this.inputs.none\" at character 13)", ReasonInput, state.Failure},
 		"output missing":  {map[string]string{"escape.yml": head + "outputs: [url]\nbuild: 'true'"}, "", Target{}, "missing value for the output 'url' of app-v1.0: the scripts did not write it to .escape/outputs.json and it has no default", ReasonOutput, state.Failure},
 		"output number":   {map[string]string{"escape.yml": head + "outputs: [n]\nbuild: {inline: 'echo {\\\"n\\\":1} > .escape/outputs.json'}"}, "", Target{}, "the build script of app-v1.0 wrote the output 'n' with a value that is not a text: outputs are texts in .escape/outputs.json", ReasonOutput, state.Failure},

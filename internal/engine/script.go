@@ -30,8 +30,12 @@ type scriptOptions struct {
 	stage      *release.ExecStage // what to run; nil for the release's script of that step
 }
 
-// maxEnv bounds the environment of a script in bytes; the system refuses more.
-const maxEnv = 1 << 20
+// Bounds on the environment of a script and on one variable or argument, in bytes. The system refuses more, in words
+// that nobody understands.
+const (
+	maxEnv  = 1 << 20
+	maxWord = 128<<10 - 1
+)
 
 // script runs the script of a step. It returns what the script has written to the outputs file; nil if there is no
 // script.
@@ -135,6 +139,9 @@ func (r *run) words(n *node, step string, words []string) ([]string, error) {
 		if strings.ContainsRune(out[i], 0) {
 			return nil, failf(ReasonInput, "an argument of '%s' of %s holds a NUL character", step, n.label())
 		}
+		if len(out[i]) > maxWord {
+			return nil, failf(ReasonInput, "an argument of '%s' of %s is too large: %d bytes", step, n.label(), len(out[i]))
+		}
 	}
 	return out, nil
 }
@@ -167,6 +174,9 @@ func (r *run) environment(n *node, o scriptOptions) ([]string, error) {
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		if strings.ContainsRune(env[name], 0) || strings.ContainsAny(name, "=\x00") {
 			return nil, failf(ReasonInput, "the value for %s of %s holds a NUL character", name, n.label())
+		}
+		if len(name)+len(env[name])+1 > maxWord {
+			return nil, failf(ReasonInput, "the value for %s of %s is too large for the environment of a script: %d bytes", name, n.label(), len(env[name]))
 		}
 		list = append(list, name+"="+env[name])
 		size += len(name) + len(env[name]) + 2

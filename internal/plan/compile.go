@@ -57,7 +57,7 @@ func Compile(ctx context.Context, p *Plan, root *os.Root, inventory Inventory, o
 	c := &compiler{
 		plan: p, root: root, inventory: inventory, options: options,
 		scope:  &expr.Scope{Variables: map[string]any{}, Root: root, Env: options.Env, Now: options.Now},
-		result: &Compiled{Releases: map[string]*release.Metadata{}},
+		result: &Compiled{Releases: map[string]*release.Metadata{}, Warnings: slices.Clone(p.warnings)},
 		m: &release.Metadata{
 			APIVersion: release.APIVersion, BuiltWithCoreVersion: release.CoreVersion, BuiltWithEscapeVersion: options.Client,
 			Project: p.Project, Name: p.Name, Description: p.Description, License: p.License,

@@ -3,6 +3,7 @@ package plan
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"slipway/internal/expr"
@@ -96,7 +97,7 @@ func (c *compiler) mapConsumer(d *release.Dependency, consumer release.Consumer)
 
 func (c *compiler) warnUnknown(d *release.Dependency, m *release.Metadata) {
 	for _, mapping := range []map[string]any{d.BuildMapping, d.DeployMapping} {
-		for key := range mapping {
+		for _, key := range slices.Sorted(maps.Keys(mapping)) {
 			if !slices.ContainsFunc(m.Inputs, func(v *release.Variable) bool { return v.ID == key }) {
 				warning := fmt.Sprintf("the dependency '%s' has no input '%s'", d.ReleaseID, key)
 				if !slices.Contains(c.result.Warnings, warning) {
@@ -105,7 +106,6 @@ func (c *compiler) warnUnknown(d *release.Dependency, m *release.Metadata) {
 			}
 		}
 	}
-	slices.Sort(c.result.Warnings)
 }
 
 // templates completes the mappings of templates: every template can use the inputs of its scope and the fields of the

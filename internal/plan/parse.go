@@ -399,7 +399,7 @@ func (p *parser) script(v *value) (*Script, error) {
 		}
 		return &Script{Text: text}, nil
 	}
-	if err := p.keys(v, "cmd", "args", "inline", "script"); err != nil {
+	if err := p.onlyKeys(v, "cmd", "args", "inline", "script"); err != nil {
 		return nil, err
 	}
 	s := &Script{}

@@ -31,7 +31,8 @@ type Plan struct {
 	Templates   []release.Template
 	Downloads   []release.Download
 
-	lines map[string]int // by field, or by field and what it holds: "depends", "depends my-app-latest"
+	warnings []string
+	lines    map[string]int // by field, or by field and what it holds: "depends", "depends my-app-latest"
 }
 
 // Dependency is an item of "depends".

@@ -157,6 +157,13 @@ func TestScriptForms(t *testing.T) {
 	}
 }
 
+func TestUnknownKeysAreIgnoredWithAWarning(t *testing.T) {
+	c, err := compile(t, map[string]string{"escape.yml": "name: app\nversion: 1.0\nowner: me\ninputs:\n- {id: a, sensitiv: true}\n"}, newShelf(t), Options{})
+	require.NoError(t, err)
+	require.Len(t, c.Warnings, 1)
+	require.True(t, strings.HasPrefix(c.Warnings[0], "escape.yml:5: field 'inputs': unknown key 'sensitiv': expected one of id, type,"), c.Warnings[0])
+}
+
 func TestScriptsAreMadeExecutable(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "run.sh"), nil, 0o600))
@@ -325,7 +332,6 @@ func TestPlanErrors(t *testing.T) {
 		start + "depends: [{mapping: {a: b}}]":                                   "escape.yml:3: field 'depends': 'release_id' is required",
 		start + "depends: [ns/dep-v1 as this]":                                   "escape.yml:3: field 'depends': 'this' stands for the release itself and cannot be used as a name",
 		start + "depends: [ns/dep-v1 as a.b]":                                    "escape.yml:3: field 'depends': 'a.b' cannot be used as a name: expected letters, digits, '-' and '_'",
-		start + "depends: [{release_id: ns/dep-v1, scope: [build]}]":             "escape.yml:3: field 'depends': unknown key 'scope': expected one of release_id, mapping, build_mapping, deploy_mapping, consumes, scopes, deployment_name, variable",
 		start + "depends: [{release_id: ns/dep-v1, scopes: [test]}]":             "escape.yml:3: field 'depends': unknown scope 'test': expected 'build' or 'deploy'",
 		start + "depends:\n- release_id: ns/dep-v1\n  mapping:\n    a: $this.\n": "escape.yml:6: field 'depends': expected a name after '.' (in \"$this.\" at character 7)",
 		start + "extends: [ns/gone-v1]":                                          "escape.yml:3: field 'extends': the release 'ns/gone-v1' was not found in the inventory",

@@ -29,15 +29,31 @@ func (p *parser) each(v *value, read func(*value) error) error {
 	return nil
 }
 
-// keys checks that a value is a map with no other keys than the given ones: a mistyped key would silently do nothing.
+// keys checks that a value is a map. Other keys than the given ones are ignored, as at the top of a plan, but with a
+// warning: a mistyped key would do nothing without a word.
 func (p *parser) keys(v *value, known ...string) error {
+	return p.checkKeys(v, known, func(unknown *Error) error {
+		p.plan.warnings = append(p.plan.warnings, unknown.Error())
+		return nil
+	})
+}
+
+// onlyKeys is keys for a map in which another key is an error.
+func (p *parser) onlyKeys(v *value, known ...string) error {
+	return p.checkKeys(v, known, func(unknown *Error) error { return unknown })
+}
+
+func (p *parser) checkKeys(v *value, known []string, report func(*Error) error) error {
 	if v.kind != kindMap {
 		return p.fail(v, "expected a map with the keys %s", strings.Join(known, ", "))
 	}
 	for _, m := range v.fields {
 		if !slices.Contains(known, m.key) {
-			return &Error{File: p.plan.File, Line: m.line, Field: p.field,
-				Message: "unknown key '" + m.key + "': expected one of " + strings.Join(known, ", ")}
+			err := report(&Error{File: p.plan.File, Line: m.line, Field: p.field,
+				Message: "unknown key '" + m.key + "': expected one of " + strings.Join(known, ", ")})
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return nil
