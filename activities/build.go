@@ -215,7 +215,11 @@ func (t *attempt) release(ctx context.Context, d models.BuildDefinition, st mode
 		SkipIfExists: st.SkipIfExists, ForceOverwrite: st.ForceOverwrite, OverrideNamespace: st.OverrideNamespace,
 		Source: plan.Source{Repository: d.Repo, Branch: orElse(commit.Branch, d.Branch), Revision: commit.Revision, Message: commit.Message, Author: commit.Author},
 	}
-	return t.engine().Release(ctx, q)
+	e, err := t.engine(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return e.Release(ctx, q)
 }
 
 func orElse(a, b string) string {
@@ -237,15 +241,19 @@ func anyValues(m map[string]string) map[string]any {
 }
 
 // engine puts an engine together for this attempt.
-func (t *attempt) engine() *engine.Engine {
+func (t *attempt) engine(ctx context.Context) (*engine.Engine, error) {
+	inventory, err := t.Inventory(ctx, t.e)
+	if err != nil {
+		return nil, err
+	}
 	e := &engine.Engine{
-		Inventory: t.Inventory(t.e), Scripts: t, State: t.state, Log: t, Decisions: t,
+		Inventory: inventory, Scripts: t, State: t.state, Log: t, Decisions: t,
 		Secret: func(v string) { t.hide(v) }, Owner: t.owner(), Client: t.Version, User: t.by(), CacheDir: t.CacheDir,
 	}
 	if t.Fetcher != nil {
 		e.Downloads = downloads{t.Fetcher, t.workspace}
 	}
-	return e
+	return e, nil
 }
 
 // owner gives what the engine makes to the user that scripts run as.

@@ -24,8 +24,13 @@ func (a *Scripts) Deployment(ctx context.Context, in workflows.Input) (workflows
 		}
 		t.state = &stateStore{store: t.Store, environmentID: t.e.EnvironmentID, by: t.by(), stages: []string{state.StageDeploy}}
 		target := engine.Target{Project: d.Project, Environment: d.Environment, Deployment: d.Deployment, Providers: d.Providers}
-		var err error
-		if target.Variables, err = t.inputs(ctx, d); err != nil {
+		inputs, err := t.inputs(ctx, d)
+		if err != nil {
+			return models.Result{}, err
+		}
+		target.Variables = inputs
+		e, err := t.engine(ctx)
+		if err != nil {
 			return models.Result{}, err
 		}
 		var res *engine.DeployResult
@@ -36,15 +41,15 @@ func (a *Scripts) Deployment(ctx context.Context, in workflows.Input) (workflows
 			if id, err = releaseOf(d); err != nil {
 				return models.Result{}, err
 			}
-			res, err = t.engine().Deploy(ctx, engine.DeployRequest{Target: target, Dir: t.workspace.Source, Release: id})
+			res, err = e.Deploy(ctx, engine.DeployRequest{Target: target, Dir: t.workspace.Source, Release: id})
 		case models.ActionSmoke:
-			res, err = t.engine().Smoke(ctx, deployed)
+			res, err = e.Smoke(ctx, deployed)
 		case models.ActionDestroy:
-			res, err = t.engine().Destroy(ctx, deployed)
+			res, err = e.Destroy(ctx, deployed)
 		case models.ActionErrand:
 			deployed.Errand = d.ErrandName
 			if deployed.Variables, err = t.Store.OpenErrandInputs(d.JobID, d.ErrandInputs); err == nil {
-				res, err = t.engine().Errand(ctx, deployed)
+				res, err = e.Errand(ctx, deployed)
 			}
 		default:
 			err = problem.New(problem.Unprocessable, "a deployment job cannot %q", d.Action)

@@ -24,13 +24,13 @@ type Scripts struct {
 	Sealer     executions.Sealer
 	Supervisor *runner.Supervisor
 	Workspaces *runner.Workspaces
-	// Inventory gives the inventory as an execution sees it.
-	Inventory func(e *models.Execution) engine.Inventory
+	// Inventory gives the inventory as an execution sees it, with the rights of its service account or its project.
+	Inventory func(ctx context.Context, e *models.Execution) (engine.Inventory, error)
 	Sources   Sources
 	// Fetcher gets the downloads of plans; without one, plans with downloads fail.
 	Fetcher *fetch.Fetcher
-	Metrics   *executions.Metrics
-	Log       *slog.Logger
+	Metrics *executions.Metrics
+	Log     *slog.Logger
 	// Tracer, where set, gives each script a span.
 	Tracer trace.Tracer
 	Limits ScriptLimits

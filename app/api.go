@@ -9,6 +9,7 @@ import (
 	"slipway/api"
 	"slipway/api/releases"
 	"slipway/api/state"
+	"slipway/internal/buildinfo"
 	"slipway/models"
 	"slipway/policies"
 )
@@ -29,7 +30,7 @@ func (a *App) API() (*api.Server, error) {
 		mode = releases.LoginBasic
 	}
 	inventory, err := releases.New(releases.Options{Store: a.Store, Inventory: a.Inventory, Policy: a.Policy, Scopes: scopes,
-		Login: releases.Login{Mode: mode, Sessions: auth, PublicURL: a.Config.PublicURL}, Development: a.Config.Development, Version: Version})
+		Login: releases.Login{Mode: mode, Sessions: auth, PublicURL: a.Config.PublicURL}, Development: a.Config.Development, Version: buildinfo.Version})
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
@@ -20,6 +21,7 @@ import (
 	"slipway/api"
 	"slipway/executions"
 	"slipway/internal/blob"
+	"slipway/internal/buildinfo"
 	"slipway/internal/config"
 	"slipway/internal/keyring"
 	"slipway/internal/telemetry"
@@ -28,9 +30,6 @@ import (
 	"slipway/policies"
 	"slipway/worker"
 )
-
-// Version of this program. The build sets it with -ldflags "-X slipway/app.Version=...".
-var Version = "0.1.0-dev"
 
 // App is a process's parts. Close it at the end.
 type App struct {
@@ -117,7 +116,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (_ *App, err error
 	}
 	go a.Policy.Watch(a.ctx)
 	var stopTraces func(context.Context) error
-	if a.tracer, stopTraces, err = telemetry.NewTracer(ctx, cfg.TraceEndpoint, o.Process, Version); err != nil {
+	if a.tracer, stopTraces, err = telemetry.NewTracer(ctx, cfg.TraceEndpoint, o.Process, buildinfo.Version); err != nil {
 		return nil, err
 	}
 	a.onClose(func() error { return stopTraces(context.WithoutCancel(ctx)) })
@@ -168,7 +167,12 @@ func (a *App) Close() error {
 }
 
 // Reconcile runs the reconciler and the sweepers until ctx ends.
-func (a *App) Reconcile(ctx context.Context) { a.Service.Reconcile(ctx) }
+func (a *App) Reconcile(ctx context.Context) {
+	var all sync.WaitGroup
+	all.Go(func() { a.Service.Reconcile(ctx) })
+	all.Go(func() { a.Inventory.RunSweeper(ctx) })
+	all.Wait()
+}
 
 // logBlobs keeps the logs of ended executions in file storage.
 type logBlobs struct{ store *blob.Store }

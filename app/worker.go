@@ -10,12 +10,15 @@ import (
 	"time"
 
 	"slipway/activities"
+	"slipway/internal/buildinfo"
 	"slipway/internal/engine"
 	"slipway/internal/fetch"
 	"slipway/internal/netguard"
+	"slipway/internal/problem"
 	"slipway/internal/runner"
 	"slipway/inventory"
 	"slipway/models"
+	"slipway/policies"
 	"slipway/worker"
 )
 
@@ -74,7 +77,7 @@ func (a *App) StartWorker(ctx context.Context, o WorkerOptions) (_ *Worker, err 
 		Store: a.Store, Service: a.Service, Client: a.Temporal, Sealer: a.Keys, Supervisor: w.supervisor, Workspaces: w.workspaces,
 		Inventory: a.inventoryFor, Sources: activities.Repositories{Fetcher: fetcher}, Fetcher: fetcher, Metrics: a.metrics, Log: a.Log, Tracer: a.tracer,
 		Limits:  activities.ScriptLimits{Timeout: a.Config.ScriptTimeout, Grace: a.Config.ScriptGrace, Output: a.Config.ScriptOutput},
-		Version: strings.TrimPrefix(Version, "v"), CacheDir: filepath.Join(a.Config.DataDir, "packages"),
+		Version: strings.TrimPrefix(buildinfo.Version, "v"), CacheDir: filepath.Join(a.Config.DataDir, "packages"),
 	}
 	queues := o.Queues
 	if len(queues) == 0 {
@@ -90,9 +93,33 @@ func (a *App) Activities() *activities.Executions {
 	return &activities.Executions{Store: a.Store, Service: a.Service, Sealer: a.Keys, Policy: a.Policy, Metrics: a.metrics, Log: a.Log}
 }
 
-// inventoryFor is the inventory as an execution sees it.
-func (a *App) inventoryFor(e *models.Execution) engine.Inventory {
-	return inventory.ForExecution(a.Inventory, e)
+// inventoryFor is the inventory as an execution sees it: with the rights of its service account where it names one, else
+// with those of its project and nothing more.
+func (a *App) inventoryFor(ctx context.Context, e *models.Execution) (engine.Inventory, error) {
+	p, err := a.Store.ProjectByID(ctx, e.ProjectID)
+	if err != nil {
+		return nil, err
+	}
+	var d struct {
+		Account string `json:"service_account_name"`
+	}
+	if err := e.DefinitionInto(&d); err != nil {
+		return nil, err
+	}
+	subject := inventory.ProjectSubject(p)
+	if d.Account != "" {
+		account, err := a.Store.ServiceAccountByName(ctx, p.OrganizationID, d.Account)
+		if err == nil {
+			subject, err = a.Store.Subject(ctx, policies.KindServiceAccount, account.ID)
+		}
+		if errors.Is(err, models.ErrNotFound) {
+			return nil, problem.New(problem.Forbidden, "the service account %q, which this should act as, does not exist or is disabled", d.Account)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return inventory.ForExecution{Service: a.Inventory, Policy: a.Policy, Subject: subject, ExecutionID: e.ID}, nil
 }
 
 // Stop takes no more work, waits for what runs, and ends what is left with its processes.

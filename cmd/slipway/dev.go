@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"slipway/app"
+	"slipway/internal/buildinfo"
 	"slipway/internal/config"
 	"slipway/internal/telemetry"
 	"slipway/internal/temporaldev"
@@ -177,7 +178,7 @@ Three commands to try:
   curl -H "X-Escape-Token: $TOKEN" %s/api/v1/state/
 
 Scripts run as you. Ctrl-C ends everything.
-`, app.Version, d.url, d.temporal.UIURL, d.dir, token, file, d.url, d.url)
+`, buildinfo.Version, d.url, d.temporal.UIURL, d.dir, token, file, d.url, d.url)
 }
 
 // wait runs until ctx ends or the API fails, then ends everything.

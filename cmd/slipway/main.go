@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"slipway/app"
+	"slipway/internal/buildinfo"
 	"slipway/internal/config"
 	"slipway/internal/fetch"
 	"slipway/internal/runner"
@@ -59,11 +59,11 @@ func newRootCommand() *cobra.Command {
 		Short:         "Slipway builds releases, keeps them, and deploys them through environments.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Version:       app.Version,
+		Version:       buildinfo.Version,
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.PersistentFlags().StringVarP(&configFile, "config", "c", os.Getenv("SLIPWAY_CONFIG"), "configuration file (YAML); the environment wins over it")
-	root.AddCommand(newDevCommand(), newDemoCommand(), newAPICommand(), newWorkerCommand(), newMigrateCommand(), newRoutesCommand(), newOpenAPICommand(),
+	root.AddCommand(newDevCommand(), newDemoCommand(), newAPICommand(), newWorkerCommand(), newMigrateCommand(),
 		newVersionCommand(), newAdminCommand(openStore))
 	return root
 }
@@ -86,7 +86,7 @@ func openStore(ctx context.Context) (*models.Store, error) {
 
 func newVersionCommand() *cobra.Command {
 	return &cobra.Command{Use: "version", Short: "Print the version", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
-		_, err := fmt.Fprintln(cmd.OutOrStdout(), app.Version)
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), buildinfo.Version)
 		return err
 	}}
 }
