@@ -244,3 +244,5 @@ func (b *bench) mustID(t *testing.T, text string) release.ID {
 	require.NoError(t, err)
 	return id
 }
+
+func newEnvironment() *state.Environment { return &state.Environment{Name: "dev"} }
