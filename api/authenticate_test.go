@@ -278,6 +278,7 @@ func TestS5TokenLimits(t *testing.T) {
 	require.Equal(t, "e1", s.Execution)
 	require.Empty(t, s.Grants)
 	require.NoError(t, i.store.RevokeRunTokens(t.Context(), "e1"))
+	i.move(time.Second)
 	i.refuses(t, problem.Unauthenticated, "X-Escape-Token: "+run)
 
 	org, err := i.store.OrganizationByCanonical(t.Context(), models.DefaultOrganization)

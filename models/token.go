@@ -93,9 +93,10 @@ func (s *Store) CreateRunToken(ctx context.Context, executionID string, lifetime
 	return s.CreateToken(ctx, &Token{Purpose: TokenRun, SubjectKind: SubjectRun, SubjectID: executionID, ExecutionID: executionID, Name: "run", ExpiresAt: &expires})
 }
 
-// RevokeRunTokens ends an execution's tokens, because it has ended.
+// RevokeRunTokens ends an execution's tokens, because it has ended. It is not counted as a change of identities: a busy
+// server ends hundreds of executions a second, and no cache would live. Caches hold such a token for a second more.
 func (s *Store) RevokeRunTokens(ctx context.Context, executionID string) error {
-	return s.revoke(ctx, "subject_kind = ? AND subject_id = ?", SubjectRun, executionID)
+	return s.endTokens(ctx, "subject_kind = ? AND subject_id = ?", SubjectRun, executionID)
 }
 
 // TokenByHash finds a token by HashToken of its secret, whether it is live or not.
@@ -139,7 +140,11 @@ func (s *Store) EndSessions(ctx context.Context, subjectKind, subjectID string) 
 }
 
 func (s *Store) revoke(ctx context.Context, where string, args ...any) error {
-	return s.commitIdentity(s.writer(ctx).Model(&Token{}).Where(where, args...).Where("revoked_at IS NULL").Update("revoked_at", s.Now()).Error)
+	return s.commitIdentity(s.endTokens(ctx, where, args...))
+}
+
+func (s *Store) endTokens(ctx context.Context, where string, args ...any) error {
+	return s.writer(ctx).Model(&Token{}).Where(where, args...).Where("revoked_at IS NULL").Update("revoked_at", s.Now()).Error
 }
 
 // TouchToken notes that a token was used, at most once a minute: a write for every request would be the most expensive
