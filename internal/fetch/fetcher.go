@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -169,6 +170,7 @@ func (f *Fetcher) run(ctx context.Context, space *runner.Workspace, j job) (outc
 	command.Timeout = j.Policy.Timeout
 	command.Grace = -1 // nothing in it needs to be ended gently
 	command.OutputLimit = maxAnswer
+	defer os.RemoveAll(j.Scratch)
 	var answer, complaints bytes.Buffer
 	exit, err := f.options.Runner.Run(ctx, command, runner.Output{Stdout: &answer, Stderr: &complaints})
 	if err != nil {

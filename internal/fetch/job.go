@@ -5,7 +5,8 @@ type job struct {
 	Fetch    *Request  `json:"fetch,omitempty"`
 	Resolve  *Request  `json:"resolve,omitempty"`
 	Download *Download `json:"download,omitempty"`
-	// Dir is the folder to fill, Scratch a folder for the child's own files, which it makes and removes.
+	// Dir is the folder to fill, Scratch a folder for the child's own files, which it
+	// makes and its parent removes.
 	Dir        string `json:"dir"`
 	Scratch    string `json:"scratch"`
 	Policy     Policy `json:"policy"`

@@ -56,34 +56,47 @@ func (j job) try() (outcome, error) {
 	if err := os.Mkdir(j.Scratch, 0o700); err != nil {
 		return outcome{}, fmt.Errorf("make a folder: %w", err)
 	}
-	defer os.RemoveAll(j.Scratch)
-
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	if j.Dir != "" {
 		go watchSize(ctx, j.Dir, j.Policy, func() { cancel(tooLarge(j.Policy.MaxBytes)) })
 	}
-	var out outcome
-	var err error
+	type result struct {
+		out outcome
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		out, err := j.work(ctx, cancel)
+		done <- result{out, err}
+	}()
+	select {
+	case r := <-done:
+		// The cause of a broken-off fetch says more than what git made of it.
+		var cause *Error
+		if errors.As(context.Cause(ctx), &cause) {
+			return r.out, cause
+		}
+		if r.err == nil && j.Dir != "" && !fits(j.Dir, j.Policy) {
+			r.err = tooLarge(j.Policy.MaxBytes)
+		}
+		return r.out, r.err
+	case <-ctx.Done():
+		// Not waiting for git: its own children may go on for long, and Main ends them all.
+		return outcome{}, context.Cause(ctx)
+	}
+}
+
+func (j job) work(ctx context.Context, cancel context.CancelCauseFunc) (outcome, error) {
 	switch {
 	case j.Fetch != nil:
-		out, err = j.fetch(ctx, cancel)
+		return j.fetch(ctx, cancel)
 	case j.Resolve != nil:
-		out, err = j.resolve(ctx, cancel)
+		return j.resolve(ctx, cancel)
 	case j.Download != nil:
-		err = j.download(ctx)
-	default:
-		err = errors.New("the job is empty")
+		return outcome{}, j.download(ctx)
 	}
-	// The cause of a broken-off fetch says more than what git made of it.
-	var cause *Error
-	if errors.As(context.Cause(ctx), &cause) {
-		return out, cause
-	}
-	if err == nil && j.Dir != "" && !fits(j.Dir, j.Policy) {
-		err = tooLarge(j.Policy.MaxBytes)
-	}
-	return out, err
+	return outcome{}, errors.New("the job is empty")
 }
 
 // watchSize breaks a fetch off when its folder grows too large: what was transferred may be far smaller.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -46,12 +47,18 @@ func startProxy(policy Policy, tunnel *sshSetup, exceeded context.CancelCauseFun
 	transport := policy.Network.Transport()
 	transport.DialContext = p.dial
 	transport.DisableCompression = true
+	// A connection that the far end is just closing cannot be told from a good one, and git's requests cannot be repeated.
+	transport.DisableKeepAlives = true
 	p.forward = &httputil.ReverseProxy{
 		Rewrite:   func(r *httputil.ProxyRequest) { r.Out.Header.Del("Proxy-Authorization") },
 		Transport: transport,
-		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
-			w.WriteHeader(http.StatusBadGateway) // failure has the reason
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			if p.failure() == nil { // else dial has noted a better reason
+				p.fail(&Error{KindUnreachable, fmt.Sprintf("%s broke off the connection (%s)", r.URL.Hostname(), clip(err.Error()))})
+			}
+			w.WriteHeader(http.StatusBadGateway)
 		},
+		ErrorLog:      log.New(io.Discard, "", 0),
 		FlushInterval: -1,
 	}
 	p.server = &http.Server{Handler: p}

@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"encoding/pem"
 	"io"
+
 	"log"
 	"net"
 	"net/http"
@@ -77,7 +78,7 @@ func serveHTTP(t testing.TB, root string) *httptest.Server {
 	out, err := exec.Command("git", "--exec-path").Output()
 	require.NoError(t, err)
 	backend := &cgi.Handler{
-		Path: filepath.Join(strings.TrimSpace(string(out)), "git-http-backend"), Logger: log.New(io.Discard, "", 0), Stderr: &bytes.Buffer{},
+		Path: filepath.Join(strings.TrimSpace(string(out)), "git-http-backend"), Logger: log.New(io.Discard, "", 0), Stderr: io.Discard,
 		Env: []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*"},
 	}
 	mux := http.NewServeMux()
