@@ -25,6 +25,9 @@ func (LoginRedemption) TableName() string { return "login_redemptions" }
 // CreateLoginRedemption keeps a login until it is fetched or expires, and forgets those that have expired. ErrExists if
 // the key was used already.
 func (s *Store) CreateLoginRedemption(ctx context.Context, r *LoginRedemption) error {
+	if r.Scopes == nil {
+		r.Scopes = []string{}
+	}
 	return s.Tx(ctx, func(tx *Store) error {
 		if err := tx.writer(ctx).Where("expires_at < ?", tx.Now()).Delete(&LoginRedemption{}).Error; err != nil {
 			return err
