@@ -32,12 +32,6 @@ func newAdminCommand(open func(ctx context.Context) (*models.Store, error)) *cob
 	c := &cobra.Command{
 		Use:   "admin",
 		Short: "Manage users, teams, service accounts, tokens, organizations and grants in the database",
-		PersistentPreRunE: func(*cobra.Command, []string) error {
-			if a.output != "table" && a.output != "json" {
-				return fmt.Errorf("--output is %q, expected table or json", a.output)
-			}
-			return nil
-		},
 	}
 	c.PersistentFlags().StringVarP(&a.output, "output", "o", "table", "table or json")
 	c.AddCommand(a.userCommand(), a.teamCommand(), a.serviceAccountCommand(), a.tokenCommand(), a.organizationCommand(), a.grantCommand())
@@ -47,6 +41,9 @@ func newAdminCommand(open func(ctx context.Context) (*models.Store, error)) *cob
 // with opens the store, which must have the newest schema, for one command.
 func (a *admin) with(fn func(ctx context.Context, s *models.Store, c *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, args []string) (err error) {
+		if a.output != "table" && a.output != "json" {
+			return fmt.Errorf("--output is %q, expected table or json", a.output)
+		}
 		ctx := c.Context()
 		s, err := a.open(ctx)
 		if err != nil {
