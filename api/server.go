@@ -41,6 +41,8 @@ type Policy interface {
 type Group struct {
 	Surface *Surface
 	Rows    []Row
+	// Shared are rows that belong to the surface's document too, but are served by another surface; they have no handler.
+	Shared []Row
 }
 
 // Options are what a Server needs.

@@ -25,6 +25,8 @@ type field struct {
 	index  []int
 	typ    reflect.Type
 	body   string // json, raw
+	// validate is the field's tag, for the document.
+	validate string
 }
 
 // shape is what reflection finds out about a handler's request and result, once at start.
@@ -76,7 +78,7 @@ func (s *shape) walk(t reflect.Type, at []int) {
 			if !ok {
 				continue
 			}
-			fd := field{in: in, name: name, goName: f.Name, index: index, typ: f.Type}
+			fd := field{in: in, name: name, goName: f.Name, index: index, typ: f.Type, validate: f.Tag.Get("validate")}
 			if in == inBody {
 				if name != "json" && name != "raw" {
 					panic(fmt.Sprintf("api: %s.%s: body:%q is neither json nor raw", t, f.Name, name))

@@ -125,7 +125,9 @@ type caller struct {
 }
 
 // as gives a caller with the token of a user; "" is nobody.
-func (k *kit) as(user string) *caller { return &caller{k: k, token: k.tokens[user], head: http.Header{}} }
+func (k *kit) as(user string) *caller {
+	return &caller{k: k, token: k.tokens[user], head: http.Header{}}
+}
 
 func (c *caller) with(name, value string) *caller {
 	c.head = c.head.Clone()

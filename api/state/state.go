@@ -62,10 +62,16 @@ func New(o Options) api.Group {
 	s := &surface{Options: o,
 		follow:  follow.Follower{Logs: o.Executions, Store: o.Store, Authenticator: o.Authenticator, Policy: o.Policy},
 		confirm: confirm.Links{Executions: o.Executions, Store: o.Store, Scopes: o.Scopes, Policy: o.Policy}}
-	return api.Group{Surface: Surface(), Rows: slices.Concat(
+	return api.Group{Surface: Surface(), Shared: shared, Rows: slices.Concat(
 		s.projectRows(), s.environmentRows(), s.deploymentRows(), s.buildRows(), s.buildExecutionRows(), s.jobRows(), s.jobExecutionRows(),
 		s.pipelineRows(), s.pipelineExecutionRows(), s.namespaceRows(), s.repositoryRows(), s.serviceAccountRows(),
 	)}
+}
+
+// shared are the two rows that stand in this surface's document and in the releases surface's, which serves them.
+var shared = []api.Row{
+	{Method: http.MethodGet, Path: "/", Operation: "home", Summary: "Home", Permission: api.Permission{Public: true}},
+	{Method: http.MethodGet, Path: "/health", Operation: "healthcheckEndpoint", Summary: "Healthcheck endpoint", Permission: api.Permission{Public: true}},
 }
 
 // Surface is the shape of the surface's answers and errors.
