@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -178,14 +179,20 @@ func (l queryLog) ParamsFilter(_ context.Context, sql string, _ ...interface{}) 
 	return sql, nil
 }
 
+// literals are quoted values in a statement. GORM asks no ParamsFilter for Scan and puts the values into the text.
+var literals = regexp.MustCompile(`'(?:[^']|'')*'|"(?:[^"]|"")*"`)
+
+// withoutValues takes the values out of a statement; identifiers in quotes go with them, which is a small loss.
+func withoutValues(sql string) string { return literals.ReplaceAllString(sql, "?") }
+
 func (l queryLog) Trace(ctx context.Context, begin time.Time, fc func() (string, int64), err error) {
 	took := time.Since(begin)
 	switch {
 	case err != nil && !errors.Is(err, gorm.ErrRecordNotFound) && !errors.Is(err, context.Canceled) && !isUniqueViolation(err):
 		q, _ := fc()
-		slog.WarnContext(ctx, "query failed", "error", err, "took", took, "sql", q)
+		slog.WarnContext(ctx, "query failed", "error", err, "took", took, "sql", withoutValues(q))
 	case l.slow > 0 && took > l.slow:
 		q, rows := fc()
-		slog.WarnContext(ctx, "slow query", "took", took, "rows", rows, "sql", q)
+		slog.WarnContext(ctx, "slow query", "took", took, "rows", rows, "sql", withoutValues(q))
 	}
 }

@@ -26,11 +26,22 @@ type ExecutionStep struct {
 // StepsOf gives the steps of an execution in order, each with the status of its child where it has one, in one query.
 func (s *Store) StepsOf(ctx context.Context, executionID string) ([]ExecutionStep, error) {
 	var list []ExecutionStep
-	err := s.reader(ctx).Raw(`SELECT t.execution_id, t.phase, t.step, t.name, t.type, t.child_id, t.kept,
-			COALESCE(c.status, t.status) AS status, COALESCE(c.reason, t.reason) AS reason,
-			COALESCE(c.started_at, t.started_at) AS started_at, COALESCE(c.finished_at, t.finished_at) AS finished_at
+	var rows []struct {
+		ExecutionStep
+		ChildStatus, ChildReason        *string
+		ChildStartedAt, ChildFinishedAt *time.Time
+	}
+	// No COALESCE: in SQLite its result has no type, and a time comes back as text.
+	err := s.reader(ctx).Raw(`SELECT t.*, c.status AS child_status, c.reason AS child_reason, c.started_at AS child_started_at, c.finished_at AS child_finished_at
 		FROM execution_steps t LEFT JOIN executions c ON c.id = t.child_id AND t.child_id <> ''
-		WHERE t.execution_id = ? ORDER BY t.phase, t.step`, executionID).Scan(&list).Error
+		WHERE t.execution_id = ? ORDER BY t.phase, t.step`, executionID).Scan(&rows).Error
+	for _, r := range rows {
+		if r.ChildStatus != nil {
+			r.Status, r.Reason = Status(*r.ChildStatus), *r.ChildReason
+			r.StartedAt, r.FinishedAt = r.ChildStartedAt, r.ChildFinishedAt
+		}
+		list = append(list, r.ExecutionStep)
+	}
 	return list, err
 }
 

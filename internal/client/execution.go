@@ -49,7 +49,7 @@ type Execution struct {
 	Status     string    `json:"status"`
 	Outcome    string    `json:"outcome"`
 	Reason     string    `json:"reason"`
-	Trigger    string    `json:"trigger"`
+	Trigger    Trigger   `json:"trigger"`
 	CreatedAt  time.Time `json:"created_at"`
 	StartedAt  time.Time `json:"started_at"`
 	FinishedAt time.Time `json:"finished_at"`
@@ -113,4 +113,14 @@ func (c *Client) Watch(ctx context.Context, ref Ref, every time.Duration, seen f
 			return execution, err
 		}
 	}
+}
+
+// Trigger says what started an execution, and who is behind it.
+type Trigger struct {
+	// Type is api, webhook, schedule, pipeline, retry or release.
+	Type        string `json:"type"`
+	SubjectKind string `json:"subject_kind,omitempty"`
+	SubjectName string `json:"subject_name,omitempty"`
+	// Execution is the parent, or the execution that is retried.
+	Execution string `json:"execution,omitempty"`
 }
