@@ -128,8 +128,13 @@ type Engine struct {
 	User string
 	// Env is what env_lookup sees in expressions.
 	Env map[string]string
-	// CacheDir keeps packages between runs, in folders by project; "" keeps none.
+	// CacheDir keeps packages between runs, in folders by project; "" keeps none. A cached package is only used if the
+	// inventory has the release, and with the same metadata and checksums: what one run has put into the cache may not pass
+	// for a release of somebody else.
 	CacheDir string
+	// KeyPrefix stands in front of the keys of scripts and decisions. It has to differ between runs that share a
+	// ScriptRunner's or Decisions' record, such as the steps of one build.
+	KeyPrefix string
 	// Limits bound packages; the zero value means release.DefaultLimits.
 	Limits release.Limits
 }

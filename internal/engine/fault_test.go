@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"slipway/internal/plan"
+	"slipway/internal/release"
 	"slipway/internal/state"
 )
 
@@ -489,6 +490,43 @@ func TestCacheServesPackages(t *testing.T) {
 	b.inventory.packages = map[string][]byte{}
 	_, _, err := b.deploy(t, "shop/backend-v0.1.0", Target{})
 	require.NoError(t, err)
+}
+
+// TestS21CacheCannotBePoisoned: a run may cache, without pushing, a package under the name of somebody else's release.
+func TestS21CacheCannotBePoisoned(t *testing.T) {
+	b := newBench(t)
+	b.push(t, map[string]string{"escape.yml": "name: theirs/app\nversion: 1.0\ndeploy: run.sh\n", "run.sh": "echo honest"})
+	b.CacheDir = t.TempDir()
+	_, err := b.Release(t.Context(), ReleaseRequest{Dir: source(t, map[string]string{"escape.yml": "name: theirs/app\nversion: 1.0\ndeploy: run.sh\nincludes: [more]\n",
+		"run.sh": "echo evil", "more": ""}), Steps: ReleaseSteps{Package: true, Cache: true}})
+	require.NoError(t, err)
+	require.FileExists(t, filepath.Join(b.CacheDir, "theirs/app-v1.0.tgz"))
+	_, dir, err := b.deploy(t, "theirs/app-v1.0", Target{})
+	require.NoError(t, err)
+	require.Equal(t, "honest\n", b.runner.out.String())
+	require.NoFileExists(t, filepath.Join(dir, "more"))
+	b.push(t, map[string]string{"escape.yml": head + "depends: [theirs/app-v1.0]\n"})
+	b.runner.out.Reset()
+	_, _, err = b.deploy(t, "app-v1.0", Target{})
+	require.NoError(t, err)
+	require.Equal(t, "honest\n", b.runner.out.String())
+	// What the inventory does not know, or not any more, does not come from the cache.
+	b.inventory.releases, b.inventory.packages = map[string]*release.Metadata{}, map[string][]byte{}
+	_, _, err = b.deploy(t, "theirs/app-v1.0", Target{})
+	require.ErrorIs(t, err, ErrNotFound)
+}
+
+func TestKeyPrefixSeparatesRunsThatShareARecord(t *testing.T) {
+	b := newBench(t)
+	r := &record{watched: b.runner, decisions: map[string]string{}, results: map[string]Result{}, started: map[string]bool{}}
+	b.Scripts, b.Decisions = r, r
+	files := map[string]string{"escape.yml": "name: app\nversion: '@'\ndeploy: {inline: echo deployed}\n"}
+	for step, want := range []string{"0", "1"} {
+		b.KeyPrefix = fmt.Sprintf("step %d ", step+1)
+		require.Equal(t, want, b.release(t, files).ID.Version)
+	}
+	require.Equal(t, "deployed\ndeployed\n", b.runner.out.String())
+	require.Equal(t, []string{"step 1 deploy _/app deploy", "step 2 deploy _/app deploy"}, b.runner.keys())
 }
 
 func TestSourceIsInTheMetadata(t *testing.T) {

@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -90,26 +92,13 @@ func (r *run) unpack(ctx context.Context, id release.ID, dir string) (*release.M
 			return nil, err
 		}
 	}
-	r.log(LevelDebug, "fetch.package", fmt.Sprintf("Fetching the package of %s.", id), map[string]string{"release": id.String()})
-	archive, err := r.open(ctx, id)
+	m, err := r.unpackCached(ctx, id, dir)
+	if err == nil && m == nil {
+		m, err = r.unpackFetched(ctx, id, dir)
+	}
 	if err != nil {
 		return nil, err
 	}
-	defer archive.Close()
-	root, err := r.root.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	m, err := release.Unpack(archive, id, r.limits(), root)
-	var invalid *release.InvalidError
-	if errors.As(err, &invalid) {
-		return nil, &Failure{Reason: ReasonPackage, Message: fmt.Sprintf("the package of %s is not sound: %s", id, invalid.Message), Err: err}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("unpack the package of %s: %w", id, err)
-	}
-	m.Project = id.Project
 	if err := r.ownTree(dir); err != nil {
 		return nil, err
 	}
@@ -145,13 +134,9 @@ func (r *run) ownTree(dir string) error {
 	})
 }
 
-// open opens the archive of a release, from the cache or the inventory.
-func (r *run) open(ctx context.Context, id release.ID) (io.ReadCloser, error) {
-	if r.CacheDir != "" {
-		if file, err := os.Open(r.cacheFile(id)); err == nil {
-			return file, nil
-		}
-	}
+// unpackFetched unpacks a package from the inventory.
+func (r *run) unpackFetched(ctx context.Context, id release.ID, dir string) (*release.Metadata, error) {
+	r.log(LevelDebug, "fetch.package", fmt.Sprintf("Fetching the package of %s.", id), map[string]string{"release": id.String()})
 	archive, err := r.Inventory.Package(ctx, id)
 	if errors.Is(err, ErrNotFound) {
 		return nil, &Failure{Reason: ReasonMissing, Message: fmt.Sprintf("the inventory has no package of %s", id), Err: err}
@@ -159,7 +144,77 @@ func (r *run) open(ctx context.Context, id release.ID) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fetch the package of %s: %w", id, err)
 	}
-	return archive, nil
+	defer archive.Close()
+	m, err := r.unpackArchive(archive, id, dir)
+	var invalid *release.InvalidError
+	if errors.As(err, &invalid) {
+		return nil, &Failure{Reason: ReasonPackage, Message: fmt.Sprintf("the package of %s is not sound: %s", id, invalid.Message), Err: err}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("unpack the package of %s: %w", id, err)
+	}
+	return m, nil
+}
+
+// unpackCached unpacks a package from the cache. The answer is nil if the cache has none, or one that is not what the
+// inventory knows; then the folder is empty.
+func (r *run) unpackCached(ctx context.Context, id release.ID, dir string) (*release.Metadata, error) {
+	if r.CacheDir == "" {
+		return nil, nil
+	}
+	archive, err := os.Open(r.cacheFile(id))
+	if err != nil {
+		return nil, nil
+	}
+	defer archive.Close()
+	known, err := r.lookup(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	m, err := r.unpackArchive(archive, id, dir)
+	if err == nil && sameRelease(m, known) {
+		return m, nil
+	}
+	r.log(LevelWarn, "cache.mismatch", fmt.Sprintf("The cached package of %s is not the one in the inventory and is not used.", id), nil)
+	if dir == "." {
+		return nil, r.empty(dir)
+	}
+	return nil, errors.Join(r.root.RemoveAll(dir), r.mkdir(dir))
+}
+
+func (r *run) unpackArchive(archive io.Reader, id release.ID, dir string) (*release.Metadata, error) {
+	root, err := r.root.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	m, err := release.Unpack(archive, id, r.limits(), root)
+	if err != nil {
+		return nil, err
+	}
+	m.Project = id.Project
+	return m, nil
+}
+
+// sameRelease compares all of the metadata, checksums included.
+func sameRelease(a, b *release.Metadata) bool {
+	left, err := json.Marshal(a)
+	right, otherErr := json.Marshal(b)
+	return err == nil && otherErr == nil && bytes.Equal(left, right)
+}
+
+// empty removes what is in a folder.
+func (r *run) empty(dir string) error {
+	entries, err := fs.ReadDir(r.root.FS(), dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if err := r.root.RemoveAll(path.Join(dir, entry.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *run) cacheFile(id release.ID) string {

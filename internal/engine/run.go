@@ -66,7 +66,7 @@ func (r *run) close() {
 
 // key makes the key of a script. A key that comes again gets a number.
 func (r *run) key(n *node, step string) string {
-	key := n.stage + " " + state.FormatPath(n.path) + " " + step
+	key := r.KeyPrefix + n.stage + " " + state.FormatPath(n.path) + " " + step
 	r.keys[key]++
 	if count := r.keys[key]; count > 1 {
 		key += fmt.Sprintf(" %d", count)
@@ -78,7 +78,7 @@ func (r *run) decide(ctx context.Context, key string, decide func() (string, err
 	if r.Decisions == nil {
 		return decide()
 	}
-	return r.Decisions.Decide(ctx, key, decide)
+	return r.Decisions.Decide(ctx, r.KeyPrefix+key, decide)
 }
 
 // write makes or replaces a file below the folder of the run. What was there is removed first: it may be a link, or
