@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -66,6 +67,34 @@ func TestTemplates(t *testing.T) {
 	require.NoError(t, err, b.runner.out.String())
 	require.Equal(t, "app 2.0 x y on\n2.0\n", b.runner.out.String())
 	require.FileExists(t, filepath.Join(dir, "out/a.txt"))
+}
+
+// TestScriptTextIsReadByAShell: what the author writes behind a script is shell text, and expressions in it are one
+// argument each.
+func TestScriptTextIsReadByAShell(t *testing.T) {
+	nasty := "a  b; echo $(id) \"'"
+	for text, want := range map[string]string{
+		"args.sh":                                  "[.escape/outputs.json]",
+		"args.sh one 'two words'":                  "[one][two words][.escape/outputs.json]",
+		"args.sh $this.inputs.n x":                 "[" + nasty + "][x][.escape/outputs.json]",
+		`args.sh "$INPUT_n" $this.inputs.n`:        "[" + nasty + "][" + nasty + "][.escape/outputs.json]",
+		"args.sh $(echo a b) ${INPUT_m}":           "[a][b][m][.escape/outputs.json]",
+		"args.sh --m=$INPUT_m && ./args.sh second": "[--m=m][second][.escape/outputs.json]",
+		`args.sh $__concat("p q", $this.version)`:  "[p q1.0][.escape/outputs.json]",
+		"$this.inputs.script $this.inputs.m":       "[m][.escape/outputs.json]",
+		"args.sh $nothing.here":                    "[.here][.escape/outputs.json]",
+	} {
+		b := newBench(t)
+		stage := "'" + strings.ReplaceAll(text, "'", "''") + "'"
+		if strings.HasPrefix(text, "$") {
+			stage = "{script: " + stage + "}"
+		}
+		b.push(t, map[string]string{"escape.yml": head + "includes: ['*.sh']\ninputs: [n, {id: m, default: m}, {id: script, default: args.sh}]\ndeploy: " + stage + "\n",
+			"args.sh": "printf '[%s]' \"$@\"\n"})
+		_, _, err := b.deploy(t, "app-v1.0", Target{Variables: map[string]any{"n": nasty}})
+		require.NoError(t, err, text+b.runner.out.String())
+		require.Equal(t, want, b.runner.out.String(), text)
+	}
 }
 
 func TestErrands(t *testing.T) {

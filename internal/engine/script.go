@@ -81,7 +81,7 @@ func (r *run) script(ctx context.Context, n *node, step string, o scriptOptions)
 }
 
 // argv makes the command line of a step and the name that people know it by. Expressions are evaluated word by word, so
-// whatever a value holds, it stays one argument and is never read by a shell.
+// whatever a value holds, it stays one argument and is not read by a shell.
 func (r *run) argv(n *node, step string, s *release.ExecStage) (argv []string, name string, err error) {
 	switch {
 	case s.Inline != "":
@@ -100,16 +100,43 @@ func (r *run) argv(n *node, step string, s *release.ExecStage) (argv []string, n
 		}
 		return argv, "command " + argv[0], nil
 	}
-	words, err := plan.Words(s.Script)
+	return r.scriptLine(n, step, s.Script)
+}
+
+// shellCharacters mean something to a shell. A script whose text has none of them is run without parsing it as one.
+const shellCharacters = "$`\\;&|<>()*?[]{}~#!\n"
+
+// scriptLine makes the command line for a script of the package. What the author has written behind the file is shell
+// text, as it always was; expressions in it and the outputs file come as parameters, so that the shell reads no value.
+func (r *run) scriptLine(n *node, step, text string) (argv []string, name string, err error) {
+	split, err := plan.Split(text)
 	if err != nil {
 		return nil, "", failf(ReasonPlan, "the script of '%s' of %s: %s", step, n.label(), err)
 	}
-	if words, err = r.words(n, step, words); err != nil {
-		return nil, "", err
+	scope := r.scope(n)
+	known := func(variable string) bool { return scope.Variables[variable] != nil }
+	var params []string
+	line, simple := `"$0"`, true
+	for i, word := range split {
+		value := word.Text
+		if i == 0 && word.Expression || plan.OwnExpression(word.Raw, known) {
+			evaluated, err := r.words(n, step, []string{word.Raw})
+			if err != nil {
+				return nil, "", err
+			}
+			value = evaluated[0]
+		} else if i > 0 && strings.ContainsAny(word.Raw, shellCharacters) {
+			line, simple = line+" "+word.Raw, false
+			continue
+		}
+		params = append(params, value)
+		if i > 0 {
+			line += fmt.Sprintf(` "${%d}"`, len(params)-1)
+		}
 	}
-	file := path.Clean(words[0])
-	if !release.SafePath(words[0]) {
-		return nil, "", failf(ReasonMissing, "the script %q of %s is not in its package", words[0], n.label())
+	file := path.Clean(params[0])
+	if !release.SafePath(params[0]) {
+		return nil, "", failf(ReasonMissing, "the script %q of %s is not in its package", params[0], n.label())
 	}
 	where := path.Join(n.rel, file)
 	info, err := r.root.Stat(where)
@@ -121,10 +148,13 @@ func (r *run) argv(n *node, step string, s *release.ExecStage) (argv []string, n
 			return nil, "", fmt.Errorf("make the script %s executable: %w", file, err)
 		}
 	}
-	// The shell runs files that have no "#!" line, which the system alone refuses. It sees a fixed text; the file and the
-	// arguments are parameters.
-	argv = append([]string{"sh", "-c", `exec "$0" "$@"`, "./" + file}, words[1:]...)
-	return append(argv, outputsFile), "script " + file, nil
+	// The shell also runs files that have no "#!" line, which the system alone refuses.
+	params[0] = "./" + file
+	params = append(params, outputsFile)
+	if line += fmt.Sprintf(` "${%d}"`, len(params)-1); simple {
+		line = `exec "$0" "$@"`
+	}
+	return append([]string{"sh", "-c", line}, params...), "script " + file, nil
 }
 
 func (r *run) words(n *node, step string, words []string) ([]string, error) {
@@ -172,7 +202,10 @@ func (r *run) environment(n *node, o scriptOptions) ([]string, error) {
 	list := make([]string, 0, len(env))
 	size := 0
 	for _, name := range slices.Sorted(maps.Keys(env)) {
-		if strings.ContainsRune(env[name], 0) || strings.ContainsAny(name, "=\x00") {
+		if strings.ContainsAny(name, "=\x00") {
+			return nil, failf(ReasonInput, "%q of %s cannot be the name of an environment variable", name, n.label())
+		}
+		if strings.ContainsRune(env[name], 0) {
 			return nil, failf(ReasonInput, "the value for %s of %s holds a NUL character", name, n.label())
 		}
 		if len(name)+len(env[name])+1 > maxWord {

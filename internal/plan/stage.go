@@ -78,7 +78,17 @@ func (c *compiler) script(field, detail, text string) (string, error) {
 	if strings.HasPrefix(text, words[0]) {
 		text = file + strings.TrimPrefix(text, words[0])
 	}
-	return text, c.checkWords(field, detail, words[1:])
+	// What is no expression is the shell's.
+	own := slices.DeleteFunc(words[1:], func(word string) bool { return !OwnExpression(word, c.known) })
+	return text, c.checkWords(field, detail, own)
+}
+
+// known reports whether a name is a variable that a script can use.
+func (c *compiler) known(name string) bool {
+	if c.scope.Variables[name] != nil {
+		return true
+	}
+	return slices.ContainsFunc(c.m.Consumes, func(consumer release.Consumer) bool { return consumer.Variable == name })
 }
 
 func (c *compiler) checkStage(field, detail string, s *release.ExecStage) error {

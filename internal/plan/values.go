@@ -74,6 +74,12 @@ func (p *parser) flag(v *value) (bool, error) {
 	if b, ok := v.plain().(bool); ok {
 		return b, nil
 	}
+	switch strings.ToLower(v.text) { // older YAML reads these as true and false too
+	case "yes", "on":
+		return true, nil
+	case "no", "off":
+		return false, nil
+	}
 	if v.kind == kindNull {
 		return false, nil
 	}
