@@ -17,7 +17,7 @@ WORKFLOW  := $(BIN)/workflowcheck-$(strip $(WORKFLOWCHECK))
 VULN      := $(BIN)/govulncheck-$(strip $(GOVULNCHECK))
 TESTSUM   := $(BIN)/gotestsum-$(strip $(GOTESTSUM))
 
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+VERSION := $(shell git describe --tags --dirty 2>/dev/null || echo 0.1.0-dev+$$(git rev-parse --short HEAD 2>/dev/null || echo unknown))
 GO_BUILD := go build -trimpath -ldflags "-X slipway/internal/buildinfo.Version=$(VERSION)"
 
 # On a build server nothing that is tested against may be missing.

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -17,7 +16,6 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"slipway/internal/config"
-	"slipway/internal/temporaldev"
 	"slipway/workflows"
 )
 
@@ -158,14 +156,6 @@ func TestComposeMountsExist(t *testing.T) {
 			}
 		}
 	}
-}
-
-func TestSearchAttributesAreTheSameEverywhere(t *testing.T) {
-	script, err := os.ReadFile("temporal/namespace.sh")
-	require.NoError(t, err)
-	found := regexp.MustCompile(`(?m)^for name in (.*); do$`).FindSubmatch(script)
-	require.NotNil(t, found)
-	require.Equal(t, temporaldev.SearchAttributes, strings.Fields(string(found[1])))
 }
 
 func TestDynamicConfigurationIsWellFormed(t *testing.T) {
