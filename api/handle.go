@@ -136,6 +136,15 @@ func (w *countingWriter) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
+// WriteHeaderNow sends the status before the connection is taken over: Gin keeps it back until then, and the library for
+// WebSockets asks for this method to get it sent.
+func (w *countingWriter) WriteHeaderNow() {
+	w.started = true
+	if g, ok := w.ResponseWriter.(interface{ WriteHeaderNow() }); ok {
+		g.WriteHeaderNow()
+	}
+}
+
 // Unwrap lets http.ResponseController reach the connection, for flushes, deadlines and WebSockets.
 func (w *countingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
