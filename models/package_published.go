@@ -1,0 +1,103 @@
+package models
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// published are the versions that may be visible at all: enabled, with an archive, of an enabled package.
+const published = "FROM packages p JOIN package_versions v ON v.package_id = p.id WHERE p.status = 1 AND v.status = 1 AND v.archive_key <> ''"
+
+// EachPublishedVersion calls f for every published version of an organization, or of the packages for which a consumer has
+// a permission, package by package. Of a version that f has seen enough of, it returns false, the rest of the package is
+// passed over. It reads rows one by one: there may be hundreds of thousands.
+func (s *Store) EachPublishedVersion(ctx context.Context, organizationID string, consumerID int64, f func(packageID int64, name, normalized string) bool) error {
+	q := "SELECT p.id, p.name, v.normalized " + published
+	var args []any
+	if consumerID != 0 {
+		q += " AND p.id IN (SELECT package_id FROM package_permissions WHERE consumer_id = ?)"
+		args = append(args, consumerID)
+	} else {
+		q += " AND p.organization_id = ?"
+		args = append(args, organizationID)
+	}
+	rows, err := s.reader(ctx).Raw(q+" ORDER BY p.id", args...).Rows()
+	if err != nil {
+		return fmt.Errorf("list published versions: %w", err)
+	}
+	defer rows.Close()
+	done := int64(0)
+	for rows.Next() {
+		var id int64
+		// Bytes and not texts: most rows are passed over.
+		var name, normalized sql.RawBytes
+		if err := rows.Scan(&id, &name, &normalized); err != nil {
+			return fmt.Errorf("list published versions: %w", err)
+		}
+		if id != done && !f(id, string(name), string(normalized)) {
+			done = id
+		}
+	}
+	return rows.Err()
+}
+
+// PublishedVersion is a version that a client has reported as installed.
+type PublishedVersion struct {
+	ID, PackageID int64
+	Normalized    string
+}
+
+// FindPublishedVersions finds published versions of an organization by pairs of package name and normalized version. What
+// is not there is left out.
+func (s *Store) FindPublishedVersions(ctx context.Context, organizationID string, pairs [][2]string) ([]PublishedVersion, error) {
+	var list []PublishedVersion
+	err := s.reader(ctx).Raw("SELECT DISTINCT v.id, v.package_id, v.normalized "+
+		"FROM ("+s.pairs()+") r JOIN packages p ON p.name = r.a JOIN package_versions v ON v.package_id = p.id AND v.normalized = r.b "+
+		"WHERE p.organization_id = ? AND p.status = 1 AND v.status = 1 AND v.archive_key <> ''", jsonText(pairs), organizationID).Scan(&list).Error
+	return list, err
+}
+
+// CountPackageDownloads adds one to the downloads of each version. It is no change that consumers see.
+func (s *Store) CountPackageDownloads(ctx context.Context, versionIDs []int64) error {
+	if len(versionIDs) == 0 {
+		return nil
+	}
+	return s.Tx(ctx, func(tx *Store) error {
+		q := "SELECT id FROM package_versions WHERE id IN (" + tx.numberList() + ") ORDER BY id"
+		if tx.dialect == PostgreSQL {
+			// In order, or two reports of the same packages could each wait for the other.
+			q += " FOR UPDATE"
+		}
+		var ids []int64
+		if err := tx.writer(ctx).Raw(q, jsonText(versionIDs)).Scan(&ids).Error; err != nil || len(ids) == 0 {
+			return err
+		}
+		return tx.writer(ctx).Exec("UPDATE package_versions SET downloads = downloads + 1 WHERE id IN ("+tx.numberList()+")", jsonText(ids)).Error
+	})
+}
+
+// DownloadableVersion is a version with the name and the organization of its package.
+type DownloadableVersion struct {
+	PackageVersion
+	PackageName    string
+	OrganizationID string
+}
+
+// PublishedVersionByID finds a published version, as it is now.
+func (s *Store) PublishedVersionByID(ctx context.Context, id int64) (*DownloadableVersion, error) {
+	var v DownloadableVersion
+	q := s.reader(ctx).Raw("SELECT v.id, v.package_id, v.name, v.normalized, v.filename, v.archive_key, v.archive_size, v.archive_sha1, v.archive_sha256, v.uploaded_at, "+
+		"p.name AS package_name, p.organization_id "+published+" AND v.id = ?", id).Scan(&v)
+	if q.Error == nil && q.RowsAffected == 0 {
+		return nil, ErrNotFound
+	}
+	return &v, q.Error
+}
+
+// ConstraintsOf gives the constraints of a consumer's permissions for a package, as they are now.
+func (s *Store) ConstraintsOf(ctx context.Context, consumerID, packageID int64) ([]string, error) {
+	var list []string
+	err := s.reader(ctx).Model(&PackagePermission{}).Where("consumer_id = ? AND package_id = ?", consumerID, packageID).Order("id").Pluck("version", &list).Error
+	return list, err
+}
