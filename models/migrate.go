@@ -18,6 +18,7 @@ var migrations = []*gormigrate.Migration{
 	migration0002Executions,
 	migration0003Projects,
 	migration0004Inventory,
+	migration0006Packages,
 }
 
 // Migrate brings the database to the newest schema. Several processes may call it at once: on PostgreSQL an advisory
