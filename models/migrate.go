@@ -18,6 +18,7 @@ var migrations = []*gormigrate.Migration{
 	migration0002Executions,
 	migration0003Projects,
 	migration0004Inventory,
+	migration0005Assets,
 	migration0006Packages,
 }
 

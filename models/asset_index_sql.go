@@ -1,0 +1,55 @@
+package models
+
+import (
+	"context"
+	"fmt"
+)
+
+// assetIndexes lists the indexes of the assets that the newest schema has.
+func (s *Store) assetIndexes() []assetIndex {
+	return append(append([]assetIndex{}, assetIndexes0005["both"]...), assetIndexes0005[string(s.dialect)]...)
+}
+
+// EnsureAssetIndexes makes the indexes of the assets that are missing: after a first import, or after one that was
+// interrupted before it came to that. Where all are there it costs one query.
+func (s *Store) EnsureAssetIndexes(ctx context.Context) error {
+	have, err := s.indexNames(ctx)
+	if err != nil {
+		return err
+	}
+	for _, x := range s.assetIndexes() {
+		if have[x.name] {
+			continue
+		}
+		if err := s.writer(ctx).Exec("CREATE INDEX IF NOT EXISTS " + x.name + " ON " + x.on).Error; err != nil {
+			return fmt.Errorf("make index %s: %w", x.name, err)
+		}
+	}
+	return nil
+}
+
+// dropAssetIndexes takes the indexes away before a first import.
+func (s *Store) dropAssetIndexes(ctx context.Context) error {
+	for _, x := range s.assetIndexes() {
+		if err := s.writer(ctx).Exec("DROP INDEX IF EXISTS " + x.name).Error; err != nil {
+			return fmt.Errorf("drop index %s: %w", x.name, err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) indexNames(ctx context.Context) (map[string]bool, error) {
+	q := "SELECT name FROM sqlite_master WHERE type = 'index'"
+	if s.dialect == PostgreSQL {
+		q = "SELECT indexname FROM pg_indexes WHERE schemaname = current_schema() AND tablename IN ('assets', 'asset_digests', 'asset_facets')"
+	}
+	var names []string
+	if err := s.writer(ctx).Raw(q).Scan(&names).Error; err != nil {
+		return nil, err
+	}
+	have := map[string]bool{}
+	for _, n := range names {
+		have[n] = true
+	}
+	return have, nil
+}

@@ -1,0 +1,292 @@
+package models
+
+import (
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"slipway/internal/rsql"
+)
+
+func parsed(t testing.TB, filter string) rsql.Node {
+	t.Helper()
+	n, err := rsql.Parse(filter)
+	require.NoError(t, err, filter)
+	return n
+}
+
+// allPages reads a whole list page by page, forward, and again backward, and checks that both agree.
+func allPages(t *testing.T, s *Store, q AssetQuery) []string {
+	t.Helper()
+	var ids []string
+	for q.After = nil; ; {
+		p, err := s.ListAssets(t.Context(), q)
+		require.NoError(t, err)
+		for _, a := range p.Assets {
+			ids = append(ids, a.ID)
+		}
+		if len(p.Assets) == 0 {
+			break
+		}
+		last := p.Cursor(q.Sort, len(p.Assets)-1)
+		q.After = &last
+		if !p.More {
+			break
+		}
+	}
+	if len(ids) == 0 {
+		return ids
+	}
+	// From behind: the last row itself is not before its own cursor.
+	backward := []string{ids[len(ids)-1]}
+	q.Backward = true
+	for {
+		p, err := s.ListAssets(t.Context(), q)
+		require.NoError(t, err)
+		if len(p.Assets) == 0 {
+			break
+		}
+		var page []string
+		for _, a := range p.Assets {
+			page = append(page, a.ID)
+		}
+		backward = append(page, backward...)
+		first := p.Cursor(q.Sort, 0)
+		q.After = &first
+		if !p.More {
+			break
+		}
+	}
+	require.Equal(t, ids, backward)
+	return ids
+}
+
+// TestAssetFiltersAgree gives the same random filters to both databases and to a plain evaluator.
+func TestAssetFiltersAgree(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *Store, _ *clock) {
+		r := rand.New(rand.NewPCG(7, 2026))
+		one := newOrganization(t, s, "one-org", OrganizationOrg, nil)
+		two := newOrganization(t, s, "two-org", OrganizationOrg, nil)
+		stranger := newOrganization(t, s, "stranger", OrganizationOrg, nil)
+		images := putTestImages(t, s, one.ID, testImages(r, 150))
+		maps.Copy(images, putTestImages(t, s, two.ID, testImages(r, 100)))
+		putTestImages(t, s, stranger.ID, testImages(r, 50))
+		organizations := []string{one.ID, two.ID}
+
+		hexes := []string{"sha256:"}
+		for id, img := range images {
+			hexes = append(hexes, img.ConfigDigest, img.ConfigDigest[:12], img.ConfigDigest[7:12], id)
+			for _, d := range img.Digests {
+				hexes = append(hexes, d.Manifest)
+			}
+		}
+		slices.Sort(hexes)
+		fixed := []string{"q==nginx", "q==NGINX", "q==x", "q==zq", "q==a_b", "q==100%", "q=='a b'", "q=='env=prod'", "q=='\t'", "q==cafe", "q==beef", "q==a/b",
+			"q=='quay.io\nteam'", "q==nosuchthing", "labels==prod", "labels==*ro*", "labels!=*ro*", "labels==*", "labels!=*", "labels==''", "labels!=''", "labels=out=(prod,PROD)",
+			"tags.env==prod", "tags.env==Prod", "tags.env!=prod", "tags.env==''", "tags.env!=''", "tags.env==*", "tags.env==*r*", "tags.env=in=(prod,'')", "tags.nosuch==x", "tags.nosuch!=x",
+			"tags==''", "tags!=''", "repository==*nginx*", "repository==library/*", "repository!=*a*", "name==nginx", "name==*nginx*", "name==*zq*", "registry==*EXAMPLE*", "registry!=*io",
+			"class==A", "class==''", "class!=''", "class!=A", "class==*", "class!=*", "class=in=(A,B)", "class=out=(A,'')", "type==container_images", "type==*image*", "type!=*image*", "type==''",
+			"image_tag==latest", "image_tag==v*", "image_tag!=latest", "image_labels.org.opencontainers.image.source==*a", "built_at==2024-01-02", "built_at!=2024-01-02", "built_at==''",
+			"created_at>2024-02-03", "created_at=le=2024-02-03T12:00:00Z", "created_at==2024-02-02", "os==linux", "os==*in*", "os==''", "architecture!=amd64", "index_digest==''", "manifest_digest!=sha256:00"}
+		texts := []string{"nginx", "*nginx*", "a*", "*b", "prod", "*", "x", "*a_b*", "*100%*", "library/nginx", "docker.io", "A", "*q*", "linux"}
+		fields := []string{"registry", "repository", "name", "labels", "tags.env", "tags.owner", "class", "architecture", "os", "image_tag", "type"}
+		comparison := func() string {
+			switch r.IntN(8) {
+			case 0:
+				return "q=='" + texts[r.IntN(len(texts))] + "'"
+			case 1:
+				return "q=='" + hexes[r.IntN(len(hexes))] + "'"
+			case 2:
+				return []string{"config_digest", "manifest_digest"}[r.IntN(2)] + []string{"==", "!="}[r.IntN(2)] + "'" + hexes[r.IntN(len(hexes))] + "'"
+			case 3:
+				return fixed[r.IntN(len(fixed))]
+			case 4:
+				return fields[r.IntN(len(fields))] + []string{"=in=", "=out="}[r.IntN(2)] + "('" + texts[r.IntN(len(texts))] + "','" + texts[r.IntN(len(texts))] + "')"
+			}
+			return fields[r.IntN(len(fields))] + []string{"==", "!="}[r.IntN(2)] + "'" + texts[r.IntN(len(texts))] + "'"
+		}
+		filters := slices.Clone(fixed)
+		for range 300 {
+			f := comparison()
+			for range r.IntN(3) {
+				f = "(" + f + [2]string{";", ","}[r.IntN(2)] + comparison() + ")"
+			}
+			filters = append(filters, f)
+		}
+		for _, f := range filters {
+			n, err := rsql.Parse(f)
+			require.NoError(t, err, f)
+			if err := CheckAssetFilter(n); err != nil {
+				continue // a search for nothing, q=='*'
+			}
+			var want []string
+			for id, img := range images {
+				if meets(t, n, id, img) {
+					want = append(want, id)
+				}
+			}
+			slices.Sort(want)
+			p, err := s.ListAssets(t.Context(), AssetQuery{Organizations: organizations, Filter: n, Limit: 1000})
+			require.NoError(t, err, f)
+			var got []string
+			for _, a := range p.Assets {
+				got = append(got, a.ID)
+			}
+			slices.Sort(got)
+			require.Equal(t, want, got, "filter %s", f)
+			count, err := s.CountAssets(t.Context(), AssetQuery{Organizations: organizations, Filter: n})
+			require.NoError(t, err)
+			require.EqualValues(t, len(want), count, f)
+		}
+	})
+}
+
+// TestAssetOrders pages through every order, both ways, and holds it against a sort in memory.
+func TestAssetOrders(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *Store, _ *clock) {
+		r := rand.New(rand.NewPCG(8, 2026))
+		org := newOrganization(t, s, "one-org", OrganizationOrg, nil)
+		images := putTestImages(t, s, org.ID, testImages(r, 120))
+		var filtered []string
+		for _, sort := range []string{"", "created_at", "-created_at", "updated_at", "-updated_at", "type", "-type", "class", "-class", "registry", "-registry", "name", "-name", "url", "scm",
+			"class,-registry,name", "-class,created_at", "registry,class", "type,-class", "-name,-class,created_at", "class,-class"} {
+			order, err := rsql.ParseSort(sort, slices.Collect(maps.Keys(assetSortColumns))...)
+			if err != nil {
+				continue
+			}
+			for _, filter := range []string{"", "q==team"} {
+				q := AssetQuery{Organizations: []string{org.ID}, Sort: order, Limit: 7}
+				if filter != "" {
+					q.Filter = parsed(t, filter)
+				}
+				got := allPages(t, s, q)
+				want := sortedIDs(images, order)
+				if filter != "" {
+					want = slices.DeleteFunc(want, func(id string) bool { return !meetsTerm("team", images[id]) })
+					filtered = want
+				}
+				require.Equal(t, want, got, "sort %q filter %q", sort, filter)
+			}
+		}
+		require.NotEmpty(t, filtered)
+		require.Less(t, len(filtered), len(images))
+	})
+}
+
+// sortedIDs sorts in memory: NULLs last both ways, ties by id in the direction of the first field.
+func sortedIDs(images map[string]Image, order rsql.Sort) []string {
+	value := func(id, field string) (string, bool) {
+		img := images[id]
+		switch field {
+		case "created_at":
+			return img.CreatedAt.Format("2006-01-02T15:04:05.000000"), true
+		case "class":
+			return img.Class, img.Class != ""
+		case "registry":
+			return img.Registry, true
+		case "name":
+			return img.name(), true
+		}
+		return "", true
+	}
+	ids := slices.Collect(maps.Keys(images))
+	down, decided := false, false
+	for _, k := range order {
+		if !decided && assetSortColumns[k.Field] != "" {
+			down, decided = k.Descending, true
+		}
+	}
+	slices.SortFunc(ids, func(a, b string) int {
+		for _, k := range order {
+			x, okX := value(a, k.Field)
+			y, okY := value(b, k.Field)
+			c := strings.Compare(x, y)
+			switch {
+			case okX != okY && okX:
+				return -1
+			case okX != okY:
+				return 1
+			case c != 0 && k.Descending:
+				return -c
+			case c != 0:
+				return c
+			}
+		}
+		if down {
+			return strings.Compare(b, a)
+		}
+		return strings.Compare(a, b)
+	})
+	return ids
+}
+
+// TestAssetPagesAreStableUnderInserts: what was there when reading began is read once, whatever comes in between.
+func TestAssetPagesAreStableUnderInserts(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *Store, _ *clock) {
+		r := rand.New(rand.NewPCG(9, 2026))
+		org := newOrganization(t, s, "one-org", OrganizationOrg, nil)
+		before := putTestImages(t, s, org.ID, testImages(r, 60))
+		for _, field := range []string{"name", "-class", "created_at"} {
+			order, err := rsql.ParseSort(field, "name", "class", "created_at")
+			require.NoError(t, err)
+			q := AssetQuery{Organizations: []string{org.ID}, Sort: order, Limit: 10}
+			seen := map[string]int{}
+			for {
+				p, err := s.ListAssets(t.Context(), q)
+				require.NoError(t, err)
+				for _, a := range p.Assets {
+					seen[a.ID]++
+				}
+				if !p.More {
+					break
+				}
+				last := p.Cursor(order, len(p.Assets)-1)
+				q.After = &last
+				putTestImages(t, s, org.ID, testImages(r, 5))
+			}
+			for id := range before {
+				require.Equal(t, 1, seen[id], "sort %s", field)
+			}
+		}
+	})
+}
+
+func TestAssetCountsOfAllAndOfScopes(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *Store, _ *clock) {
+		r := rand.New(rand.NewPCG(10, 2026))
+		tenant := newOrganization(t, s, "acme", OrganizationTenant, nil)
+		group := newOrganization(t, s, "acme-shops", OrganizationGroup, tenant)
+		org := newOrganization(t, s, "acme-web", OrganizationOrg, group)
+		other := newOrganization(t, s, "other", OrganizationTenant, nil)
+		a := putTestImages(t, s, org.ID, testImages(r, 5))
+		putTestImages(t, s, group.ID, testImages(r, 3))
+		putTestImages(t, s, other.ID, testImages(r, 2))
+		for organization, want := range map[*Organization]int64{tenant: 8, group: 8, org: 5, other: 2} {
+			below, err := s.OrganizationsBelow(t.Context(), organization.ID)
+			require.NoError(t, err)
+			n, err := s.CountAssets(t.Context(), AssetQuery{Organizations: below})
+			require.NoError(t, err)
+			require.Equal(t, want, n, organization.Canonical)
+			p, err := s.ListAssets(t.Context(), AssetQuery{Organizations: below, Limit: 100})
+			require.NoError(t, err)
+			require.Len(t, p.Assets, int(want))
+		}
+		id := slices.Collect(maps.Keys(a))[0]
+		_, err := s.AssetByID(t.Context(), []string{other.ID}, id)
+		require.ErrorIs(t, err, ErrNotFound)
+		found, err := s.AssetByID(t.Context(), []string{org.ID}, id)
+		require.NoError(t, err)
+		require.Equal(t, a[id].Repository, found.Repository)
+		require.ElementsMatch(t, a[id].Labels, textsOf(t, found.Labels))
+		below, err := s.OrganizationsBelow(t.Context(), NewID())
+		require.NoError(t, err)
+		require.Empty(t, below)
+		p, err := s.ListAssets(t.Context(), AssetQuery{Organizations: below, Limit: 10})
+		require.NoError(t, err)
+		require.Empty(t, p.Assets)
+	})
+}

@@ -1,0 +1,375 @@
+package models
+
+import (
+	"context"
+	"database/sql"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"slipway/internal/rsql"
+)
+
+// assetPlanner rewrites a filter into one that selects the same assets and that an index serves.
+//
+// Patterns and short terms cannot use an index, but the distinct values of most fields are few: they are looked up in
+// asset_facets first, and the pattern becomes a list of the values that match it. The database also estimates a list of
+// values well, and so knows when to walk the list's order and stop early instead.
+type assetPlanner struct {
+	store         *Store
+	ctx           context.Context
+	organizations []string
+	lookups       int // how many more queries may be asked
+	values        int // how many more values may be written into the filter
+	err           error
+}
+
+const (
+	// maxLookups bounds the queries for one filter. What comes after is left as it is.
+	maxLookups = 20
+	// maxListed is how many values a pattern may become. One that matches more is frequent, and is tested row by row.
+	maxListed = 2000
+	// manyAssets is how many assets make a term frequent.
+	manyAssets = 50_000
+)
+
+// Fields that only rewritten filters name. Clients cannot: their filters are checked against publicAssetFields first.
+const (
+	fieldNever    = "0-never"     // matches nothing
+	fieldLine     = "0-line"      // SQLite: a whole line of search_text
+	fieldTagLines = "0-tag-lines" // tags as an array of key=value
+)
+
+// maxPlannedValues bounds the parameters: SQLite takes 32,766, and long lists of values cost it more than a scan.
+func (s *Store) maxPlannedValues() int {
+	if s.dialect == SQLite {
+		return 1000
+	}
+	return 10_000
+}
+
+var (
+	never  = &rsql.Comparison{Field: fieldNever, Operator: rsql.Equal, Values: []rsql.Value{{Text: "-"}}}
+	always = &rsql.Comparison{Field: "type", Operator: rsql.Equal, Values: []rsql.Value{{Text: AssetTypeContainerImage}}}
+)
+
+func (p *assetPlanner) node(n rsql.Node) rsql.Node {
+	switch n := n.(type) {
+	case rsql.And:
+		parts := make(rsql.And, len(n))
+		for i, part := range n {
+			parts[i] = p.node(part)
+		}
+		return parts
+	case rsql.Or:
+		parts := make(rsql.Or, len(n))
+		for i, part := range n {
+			parts[i] = p.node(part)
+		}
+		return parts
+	case *rsql.Comparison:
+		return p.comparison(n)
+	}
+	return n
+}
+
+func (p *assetPlanner) comparison(c *rsql.Comparison) rsql.Node {
+	if p.err != nil {
+		return c
+	}
+	field, key, _ := strings.Cut(c.Field, ".")
+	var values []string
+	pattern := false
+	for _, v := range c.Values {
+		if v.Text == "" {
+			return c // asks for what is empty
+		}
+		pattern = pattern || len(v.Wildcards) > 0 && (c.Operator == rsql.Equal || c.Operator == rsql.NotEqual)
+		values = append(values, v.Text)
+	}
+	switch c.Operator {
+	case rsql.Equal, rsql.NotEqual, rsql.In, rsql.NotIn:
+	default:
+		return c
+	}
+	negative := c.Operator == rsql.NotEqual || c.Operator == rsql.NotIn
+	switch field {
+	case "config_digest", "manifest_digest", "index_digest":
+		if !pattern {
+			return p.digests(c, field[:1], values, negative)
+		}
+		return c
+	case "class", "registry", "name", "labels", "tags", "architecture", "os":
+	default:
+		return c
+	}
+	if pattern {
+		found, ok := p.matching(field, key, c.Values[0])
+		if !ok {
+			return c
+		}
+		values = found
+	}
+	if len(values) == 0 {
+		return outcome(!negative)
+	}
+	return p.list(c, field, key, values, negative)
+}
+
+// outcome is a filter that selects nothing, where a list of no values was to match, or everything, where it was not to.
+func outcome(positive bool) rsql.Node {
+	if positive {
+		return never
+	}
+	return always
+}
+
+// list is a comparison with one of several values.
+func (p *assetPlanner) list(c *rsql.Comparison, field, key string, values []string, negative bool) rsql.Node {
+	operator := rsql.In
+	if negative {
+		operator = rsql.NotIn
+	}
+	lines := values
+	if field == "tags" {
+		lines = make([]string, len(values))
+		for i, v := range values {
+			lines[i] = key + "=" + v
+		}
+	}
+	if field == "tags" && p.store.dialect == PostgreSQL {
+		return compare(fieldTagLines, operator, lines)
+	}
+	planned := compare(c.Field, operator, values)
+	// SQLite would read the JSON of every row. Looking for the line first is quicker.
+	if p.store.dialect == SQLite && !negative && (field == "labels" || field == "tags") && len(lines) <= 20 {
+		var any rsql.Or
+		for _, l := range lines {
+			any = append(any, compare(fieldLine, rsql.Equal, []string{l}))
+		}
+		if len(any) == 1 {
+			return rsql.And{any[0], planned}
+		}
+		return rsql.And{any, planned}
+	}
+	return planned
+}
+
+func compare(field string, operator rsql.Operator, values []string) *rsql.Comparison {
+	c := &rsql.Comparison{Field: field, Operator: operator, Values: make([]rsql.Value, len(values))}
+	for i, v := range values {
+		c.Values[i] = rsql.Value{Text: v}
+	}
+	return c
+}
+
+// facetValue is a value that a lookup found, with the number of assets that have it.
+type facetValue struct {
+	field, key, value string
+	n                 int64
+}
+
+// lookup finds values of facets in the organizations. ok is false where there are too many, or too many lookups.
+func (p *assetPlanner) lookup(where string, args ...any) (found []facetValue, ok bool) {
+	if p.err != nil || p.lookups <= 0 {
+		return nil, false
+	}
+	p.lookups--
+	in, list := p.store.among("organization_id", p.organizations)
+	limit := min(maxListed, p.values)
+	query := "SELECT field, key, value, CAST(SUM(n) AS bigint) FROM asset_facets WHERE " + in + " AND " + where + " GROUP BY field, key, value LIMIT ?"
+	rows, err := p.store.assetRows(p.ctx, query, append(append([]any{list}, args...), limit+1)...)
+	found, p.err = scanAll(rows, err, func(rows *sql.Rows, v *facetValue) error { return rows.Scan(&v.field, &v.key, &v.value, &v.n) })
+	if p.err != nil || len(found) > limit {
+		return nil, false
+	}
+	p.values -= len(found)
+	return found, true
+}
+
+// matching gives the values of a field that match a pattern, or false where the pattern is better left as it is.
+func (p *assetPlanner) matching(field, key string, v rsql.Value) ([]string, bool) {
+	pattern := patternOf(v)
+	where, args := "field = ? AND "+p.store.like("folded"), []any{field, pattern}
+	if field == "tags" {
+		where, args = "field = 'tags' AND key = ? AND "+p.store.like(p.store.folded("value")), []any{key, pattern}
+	}
+	found, ok := p.lookup(where, args...)
+	if !ok {
+		return nil, false
+	}
+	var values []string
+	var n int64
+	for _, f := range found {
+		if f.value == "" { // in a list it would mean that the tag is absent
+			return nil, false
+		}
+		values, n = append(values, f.value), n+f.n
+	}
+	if field == "name" && n > manyAssets {
+		return nil, false
+	}
+	slices.Sort(values) // the same filter is the same SQL
+	return values, true
+}
+
+// patternOf makes a LIKE pattern over folded text of a value with wildcards.
+func patternOf(v rsql.Value) string {
+	var b strings.Builder
+	start := 0
+	for _, star := range v.Wildcards {
+		b.WriteString(escaped(v.Text[start:star]))
+		b.WriteByte('%')
+		start = star + 1
+	}
+	b.WriteString(escaped(v.Text[start:]))
+	return b.String()
+}
+
+// escaped is a literal text in a LIKE pattern.
+func escaped(text string) string {
+	p := rsql.ContainsPattern(text)
+	return p[1 : len(p)-1]
+}
+
+// digests turns a comparison of whole digests into one of ids.
+func (p *assetPlanner) digests(c *rsql.Comparison, kind string, values []string, negative bool) rsql.Node {
+	if p.lookups <= 0 {
+		return c
+	}
+	p.lookups--
+	in, list := p.store.among("digest", values)
+	limit := min(maxListed, p.values)
+	rows, err := p.store.assetRows(p.ctx, "SELECT DISTINCT "+p.store.idText("asset_id")+" FROM asset_digests WHERE kind = ? AND "+in+" LIMIT ?", kind, list, limit+1)
+	ids, err := scanAll(rows, err, func(rows *sql.Rows, id *string) error { return rows.Scan(id) })
+	p.err = err
+	switch {
+	case err != nil || len(ids) > limit:
+		return c
+	case len(ids) == 0:
+		return outcome(!negative)
+	}
+	p.values -= len(ids)
+	operator := rsql.In
+	if negative {
+		operator = rsql.NotIn
+	}
+	slices.Sort(ids)
+	return compare("id", operator, ids)
+}
+
+// line finds the rows of SQLite with a text as a whole label or tag.
+func (p *assetPlanner) line(text string) (string, []any) {
+	return p.store.like("assets.search_text"), []any{rsql.ContainsPattern("\n" + text + "\n")}
+}
+
+var digestTerm = regexp.MustCompile(`^(sha256:|sha512:)?[0-9a-f]*$`)
+
+// search makes the condition of q: a term anywhere in the registry, the repository (whose last element is the name), a
+// label or a tag (key=value), without case; or at the start of a digest.
+func (p *assetPlanner) search(term string) (string, []any) {
+	term = rsql.Fold(term)
+	// No text that is searched has control characters. On SQLite lines end in one.
+	if !plainText(term) {
+		return noAsset(term)
+	}
+	var parts []string
+	var args []any
+	add := func(sql string, more ...any) { parts, args = append(parts, sql), append(args, more...) }
+	pattern := rsql.ContainsPattern(term)
+	if p.store.dialect == SQLite {
+		add(p.store.like("assets.search_text"), pattern)
+	} else {
+		p.searchPostgres(term, pattern, add)
+	}
+	p.searchDigests(term, add)
+	if len(parts) == 0 {
+		return noAsset(term)
+	}
+	return "(" + strings.Join(parts, " OR ") + ")", args
+}
+
+// searchPostgres looks for the term in the few distinct registries, labels and tags, so that only the repository is
+// searched as text. It has a trigram index, which serves terms of three characters and more; of shorter terms the
+// repositories are looked up as well, unless they are frequent enough to be found by walking.
+func (p *assetPlanner) searchPostgres(term, pattern string, add func(string, ...any)) {
+	short := utf8.RuneCountInString(term) < 3
+	fields := []string{"registry", "labels", "tags"}
+	if short {
+		fields = append(fields, "repository")
+	}
+	found, ok := p.lookup("field = ANY(?) AND folded LIKE ?", fields, pattern)
+	if p.err != nil {
+		return
+	}
+	if !ok {
+		add("assets.repository LIKE ?", pattern)
+		add(`lower(assets.registry COLLATE "C") LIKE ?`, pattern)
+		add(`EXISTS (SELECT 1 FROM unnest(assets.labels) AS x(value) WHERE lower(x.value COLLATE "C") LIKE ?)`, pattern)
+		add(`EXISTS (SELECT 1 FROM unnest(assets.tag_lines) AS x(value) WHERE lower(x.value COLLATE "C") LIKE ?)`, pattern)
+		return
+	}
+	values := map[string][]string{}
+	var inRepositories int64
+	for _, f := range found {
+		v := f.value
+		if f.field == "tags" {
+			v = f.key + "=" + f.value
+		}
+		if f.field == "repository" {
+			inRepositories += f.n
+		}
+		values[f.field] = append(values[f.field], v)
+	}
+	for _, list := range values {
+		slices.Sort(list)
+	}
+	switch {
+	case !short || inRepositories > manyAssets:
+		add("assets.repository LIKE ?", pattern)
+	case inRepositories > 0:
+		add("assets.repository = ANY(?)", values["repository"])
+	}
+	if list := values["registry"]; list != nil {
+		add("assets.registry = ANY(?)", list)
+	}
+	if list := values["labels"]; list != nil {
+		add("assets.labels && ?::text[]", list)
+	}
+	if list := values["tags"]; list != nil {
+		add("assets.tag_lines && ?::text[]", list)
+	}
+}
+
+// searchDigests adds the assets that have a digest which begins with the term, from three hexadecimal digits on.
+func (p *assetPlanner) searchDigests(term string, add func(string, ...any)) {
+	m := digestTerm.FindStringSubmatch(term)
+	if m == nil || m[1] == "" && len(term) < 3 || p.err != nil || p.lookups <= 0 {
+		return
+	}
+	starts := []string{term}
+	if m[1] == "" {
+		starts = []string{"sha256:" + term, "sha512:" + term}
+	}
+	p.lookups--
+	var where []string
+	var args []any
+	for _, s := range starts {
+		where, args = append(where, "d.digest >= ? AND d.digest < ?"), append(args, s, s+"~") // digits and a to f are below ~
+	}
+	match := "(" + strings.Join(where, " OR ") + ")"
+	limit := min(5000, p.values)
+	rows, err := p.store.assetRows(p.ctx, "SELECT "+p.store.idText("d.asset_id")+" FROM asset_digests d WHERE "+match+" LIMIT ?", append(slices.Clone(args), limit+1)...)
+	ids, err := scanAll(rows, err, func(rows *sql.Rows, id *string) error { return rows.Scan(id) })
+	switch {
+	case err != nil:
+		p.err = err
+	case len(ids) > limit:
+		add("EXISTS (SELECT 1 FROM asset_digests d WHERE d.asset_id = assets.id AND "+match+")", args...)
+	case len(ids) > 0:
+		slices.Sort(ids)
+		in, list := p.store.amongIDs("assets.id", slices.Compact(ids))
+		add(in, list)
+	}
+}

@@ -1,0 +1,174 @@
+package models
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// PutResult counts what PutImages did.
+type PutResult struct {
+	Created, Updated, Unchanged int64
+}
+
+// putRow is an image on its way into the tables.
+type putRow struct {
+	id        string
+	image     *Image
+	created   time.Time
+	labels    []string
+	lines     []string
+	tags      string
+	digests   string
+	labelJSON *string
+}
+
+// PutImages writes images of one organization, in one transaction: those that are new become assets, those that are known
+// get what the registry says of them now. What people have set (class, labels, tags) is not touched on assets that exist.
+//
+// With merge, image tags and digests are added to those that an asset has; else they replace them. Images must have
+// passed Image.Check. An image that is there twice counts once, the last one wins.
+func (s *Store) PutImages(ctx context.Context, organizationID string, images []Image, merge bool) (PutResult, error) {
+	var result PutResult
+	if len(images) == 0 {
+		return result, nil
+	}
+	if _, err := s.OrganizationByID(ctx, organizationID); err != nil {
+		return result, fmt.Errorf("organization %s: %w", organizationID, err)
+	}
+	byID := make(map[string]*Image, len(images))
+	for i := range images {
+		img := &images[i]
+		byID[NewAssetID(organizationID, img.Registry, img.Repository, img.ConfigDigest)] = img
+	}
+	ids := slices.Sorted(maps.Keys(byID))
+	err := s.Tx(ctx, func(tx *Store) error {
+		result = PutResult{}
+		known, err := tx.lockAssets(ctx, []string{organizationID}, ids)
+		if err != nil {
+			return err
+		}
+		var fresh, old []putRow
+		for _, id := range ids {
+			img := byID[id]
+			if a, ok := known[id]; ok {
+				if merge {
+					img = mergeImage(&a, img)
+				}
+				old = append(old, tx.putRow(id, img))
+			} else {
+				fresh = append(fresh, tx.putRow(id, img))
+			}
+		}
+		inserted, err := tx.insertAssets(ctx, organizationID, fresh)
+		if err != nil {
+			return fmt.Errorf("insert assets: %w", err)
+		}
+		deltas := facetDeltas{}
+		for i := range fresh {
+			if inserted[fresh[i].id] {
+				deltas.image(organizationID, fresh[i].image)
+			}
+		}
+		result.Created = int64(len(inserted))
+		if result.Updated, err = tx.updateAssets(ctx, old); err != nil {
+			return fmt.Errorf("update assets: %w", err)
+		}
+		result.Unchanged = int64(len(ids)) - result.Created - result.Updated
+		return tx.mergeFacets(ctx, deltas)
+	})
+	return result, err
+}
+
+func (s *Store) putRow(id string, img *Image) putRow {
+	r := putRow{id: id, image: img, created: s.Now(), labels: append([]string{}, img.Labels...), lines: tagLines(img.Tags)}
+	if img.CreatedAt != nil {
+		r.created = *img.CreatedAt
+	}
+	r.tags = mustJSON(img.Tags, "{}")
+	r.digests = mustJSON(img.Digests, "[]")
+	if len(img.ImageLabels) > 0 {
+		t := mustJSON(img.ImageLabels, "{}")
+		r.labelJSON = &t
+	}
+	return r
+}
+
+// mustJSON marshals maps and lists of texts, which always works; absent is for nil.
+func mustJSON(v any, absent string) string {
+	b, err := json.Marshal(v)
+	if err != nil || string(b) == "null" {
+		return absent
+	}
+	return string(b)
+}
+
+// mergeImage adds to an image the image tags and digests that its asset has already, the old ones first.
+func mergeImage(a *Asset, img *Image) *Image {
+	merged := *img
+	var tags []string
+	var digests []AssetDigests
+	_ = json.Unmarshal(a.ImageTags, &tags)
+	_ = json.Unmarshal(a.Digests, &digests)
+	before := len(tags)
+	for _, t := range img.ImageTags {
+		if !slices.Contains(tags, t) {
+			tags = append(tags, t)
+		}
+	}
+	for _, d := range img.Digests {
+		if !slices.Contains(digests, d) {
+			digests = append(digests, d)
+		}
+	}
+	merged.ImageTags, merged.Digests = tags, digests
+	merged.TotalImageTags = max(a.TotalImageTags+len(tags)-before, img.TotalImageTags)
+	merged.normalize()
+	return &merged
+}
+
+// digestRows lists what an image is known by.
+func (r *putRow) digestRows() [][2]string {
+	rows := [][2]string{{digestConfig, r.image.ConfigDigest}}
+	for _, d := range r.image.Digests {
+		for kind, digest := range map[string]string{digestManifest: d.Manifest, digestIndex: d.Index} {
+			if digest != "" && !slices.Contains(rows, [2]string{kind, digest}) {
+				rows = append(rows, [2]string{kind, digest})
+			}
+		}
+	}
+	return rows
+}
+
+// lockAssets reads those of the ids that are assets of the organizations and locks them against other changes until the
+// end of the transaction, in the order of their ids, so that overlapping calls wait for each other and never in a ring.
+func (s *Store) lockAssets(ctx context.Context, organizations, ids []string) (map[string]Asset, error) {
+	if s.dialect == PostgreSQL {
+		one, idList := s.amongIDs("id", ids)
+		in, list := s.among("organization_id", organizations)
+		rows, err := s.assetRows(ctx, "SELECT 1 FROM assets WHERE "+one+" AND "+in+" ORDER BY id FOR UPDATE", idList, list)
+		if err != nil {
+			return nil, err
+		}
+		for rows.Next() {
+		}
+		if err := rows.Close(); err != nil {
+			return nil, err
+		}
+		if err := rows.Err(); err != nil {
+			return nil, err
+		}
+	}
+	list, err := s.AssetsByID(ctx, organizations, ids)
+	if err != nil {
+		return nil, err
+	}
+	known := make(map[string]Asset, len(list))
+	for _, a := range list {
+		known[a.ID] = a
+	}
+	return known, nil
+}
