@@ -197,9 +197,16 @@ func (a *Executions) beginStep(ctx context.Context, e *models.Execution, d model
 	target.IdempotencyKey = fmt.Sprintf("%s/%d/%d", e.ID, phase, run.Step)
 	target.Trigger = models.Trigger{Type: "pipeline", SubjectKind: e.Trigger.SubjectKind, SubjectID: e.Trigger.SubjectID, SubjectName: e.Trigger.SubjectName, Execution: e.ID}
 	return a.Store.Tx(ctx, func(tx *models.Store) error {
-		child, _, err := tx.CreateExecution(ctx, *target)
+		child, isNew, err := tx.CreateExecution(ctx, *target)
 		if err != nil {
 			return err
+		}
+		if d, ok := target.Definition.(models.DeploymentDefinition); ok && isNew {
+			// Steps of one phase begin side by side, but those on one deployment follow each other in the order of the
+			// phase: a smoke test beside a deployment tests what was deployed.
+			if err := tx.QueueForLocks(ctx, child, []string{d.Deployment}); err != nil {
+				return err
+			}
 		}
 		run.ChildID = child.ID
 		run.Workflow, run.TaskQueue = executions.WorkflowOf(child.Kind)

@@ -30,6 +30,12 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, r *http.Request) (policies.Subject, error)
 }
 
+// refresher is an Authenticator that answers from a cache. Before a refusal its subject's grants are read anew, since
+// another process may have given the role a moment ago.
+type refresher interface {
+	Refresh(ctx context.Context, s policies.Subject) (policies.Subject, error)
+}
+
 // Policy decides. See policies.Engine.
 type Policy interface {
 	Allow(ctx context.Context, s policies.Subject, action string, r policies.Resource) (bool, error)
@@ -263,12 +269,17 @@ func (s *Server) authorize(ctx context.Context, r *Request) error {
 		return nil
 	}
 	if !r.Resource.Missing {
-		ok, err := s.policy.Allow(ctx, r.Subject, p.Action, r.Resource.Resource)
-		if err != nil {
-			return fmt.Errorf("ask the policy about %s: %w", p.Action, err)
+		ok, err := s.allow(ctx, r, p.Action)
+		if err != nil || ok {
+			return err
 		}
-		if ok {
-			return nil
+		if fresh, cached := s.auth.(refresher); cached {
+			if r.Subject, err = fresh.Refresh(ctx, r.Subject); err != nil {
+				return err
+			}
+			if ok, err = s.allow(ctx, r, p.Action); err != nil || ok {
+				return err
+			}
 		}
 	}
 	if p.On == nil {
@@ -281,14 +292,22 @@ func (s *Server) authorize(ctx context.Context, r *Request) error {
 	if read == "" {
 		read = "project:read"
 	}
-	ok, err := s.policy.Allow(ctx, r.Subject, read, r.Resource.Resource)
+	ok, err := s.allow(ctx, r, read)
 	if err != nil {
-		return fmt.Errorf("ask the policy about %s: %w", read, err)
+		return err
 	}
 	if !ok {
 		return problem.New(problem.NotFound, "not found")
 	}
 	return problem.New(problem.Forbidden, "you don't have permission to do this")
+}
+
+func (s *Server) allow(ctx context.Context, r *Request, action string) (bool, error) {
+	ok, err := s.policy.Allow(ctx, r.Subject, action, r.Resource.Resource)
+	if err != nil {
+		return false, fmt.Errorf("ask the policy about %s: %w", action, err)
+	}
+	return ok, nil
 }
 
 // Visible asks the policy in which scopes the caller of ctx may do action, for the filters of lists.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"gorm.io/gorm"
 )
 
 // DeploymentLock is a place in the queue for one deployment of an environment: granted, or waiting for the tickets
@@ -21,6 +23,31 @@ type DeploymentLock struct {
 	CreatedAt time.Time
 }
 
+// QueueForLocks gives an execution its place in the queue of each deployment before it is claimed, so that executions
+// recorded together take their turns in the order in which they were recorded. It must run in a transaction.
+func (s *Store) QueueForLocks(ctx context.Context, e *Execution, deployments []string) error {
+	if err := s.lockEnvironment(ctx, e.EnvironmentID); err != nil {
+		return err
+	}
+	_, err := s.enqueue(ctx, e, deployments)
+	return err
+}
+
+// enqueue adds a ticket for each deployment. The environment's queue must be locked.
+func (s *Store) enqueue(ctx context.Context, e *Execution, deployments []string) ([]DeploymentLock, error) {
+	names := slices.Clone(deployments)
+	slices.Sort(names)
+	var added []DeploymentLock
+	for _, name := range slices.Compact(names) {
+		l := DeploymentLock{EnvironmentID: e.EnvironmentID, Deployment: name, ExecutionID: e.ID, CreatedAt: s.Now()}
+		if err := s.writer(ctx).Create(&l).Error; err != nil {
+			return nil, err
+		}
+		added = append(added, l)
+	}
+	return added, nil
+}
+
 // requestLocks puts an execution into the queue of each deployment and says whether it holds all of them. Asking again
 // changes nothing. It must run in a transaction.
 func (s *Store) requestLocks(ctx context.Context, e *Execution, deployments []string) (bool, error) {
@@ -34,21 +61,19 @@ func (s *Store) requestLocks(ctx context.Context, e *Execution, deployments []st
 	now := s.Now()
 	mine := slices.ContainsFunc(queue, func(l DeploymentLock) bool { return l.ExecutionID == e.ID })
 	if !mine {
-		names := slices.Clone(deployments)
-		slices.Sort(names)
-		for _, name := range slices.Compact(names) {
-			l := DeploymentLock{EnvironmentID: e.EnvironmentID, Deployment: name, ExecutionID: e.ID, CreatedAt: now}
-			if err := s.writer(ctx).Create(&l).Error; err != nil {
-				return false, err
-			}
-			queue = append(queue, l)
+		added, err := s.enqueue(ctx, e, deployments)
+		if err != nil {
+			return false, err
 		}
+		queue = append(queue, added...)
 	}
 	granted := holders(queue)
 	if !granted[e.ID] {
 		return false, nil
 	}
-	err = s.writer(ctx).Model(&DeploymentLock{}).Where("execution_id = ? AND granted_at IS NULL", e.ID).Updates(map[string]any{"granted_at": now, "seen_at": now}).Error
+	// The grant may stand there already, from the release of an earlier holder.
+	err = s.writer(ctx).Model(&DeploymentLock{}).Where("execution_id = ?", e.ID).
+		Updates(map[string]any{"granted_at": gorm.Expr("COALESCE(granted_at, ?)", now), "seen_at": now}).Error
 	return true, err
 }
 
@@ -73,6 +98,7 @@ func (s *Store) releaseLocks(ctx context.Context, executionID string) ([]string,
 			return nil, err
 		}
 		for id := range holders(queue) {
+			// One that has not been claimed yet will find itself granted when it asks.
 			u := s.writer(ctx).Model(&DeploymentLock{}).Where("execution_id = ? AND granted_at IS NULL", id).Updates(map[string]any{"granted_at": s.Now()})
 			if u.Error != nil {
 				return nil, u.Error
