@@ -66,6 +66,15 @@ var ScriptFields = []string{
 	"pre_destroy", "destroy", "post_destroy", "activate_provider", "deactivate_provider",
 }
 
+// Deployment is the name of the deployment that a release run of the plan works on where none is given:
+// "project/name". project replaces the plan's own, if it is set.
+func (p *Plan) Deployment(project string) string {
+	if project == "" {
+		project = p.Project
+	}
+	return release.ID{Project: project, Name: p.Name}.Versionless()
+}
+
 // Error makes an error about a field of this plan. detail names the item of the field, if there are several.
 func (p *Plan) Error(field, detail, message string) *Error {
 	line := p.lines[field+" "+detail]

@@ -173,6 +173,22 @@ func gzipped(t *testing.T, text string) []byte {
 	return out.Bytes()
 }
 
+func TestCorruptArchives(t *testing.T) {
+	m, files := sampleRelease(t)
+	var out bytes.Buffer
+	require.NoError(t, WriteArchive(&out, m, files))
+	for at := range out.Len() {
+		data := bytes.Clone(out.Bytes())
+		data[at] ^= 0x55
+		if _, err := CheckArchive(bytes.NewReader(data), m.ID(), small); err != nil {
+			var invalid *InvalidError
+			require.ErrorAs(t, err, &invalid, "byte %d", at)
+		} else {
+			require.Less(t, at, 10, "only bytes of the header that say nothing may change")
+		}
+	}
+}
+
 func TestArchiveWithFolderEntriesIsAccepted(t *testing.T) {
 	data := pack(t, entry{tar.Header{Name: "app-v1.0/", Typeflag: tar.TypeDir}, ""},
 		file("app-v1.0/release.json", `{"name":"app","version":"1.0"}`))

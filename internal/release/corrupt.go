@@ -1,8 +1,9 @@
 package release
 
 import (
-	"compress/flate"
 	"errors"
+
+	"github.com/klauspost/compress/flate"
 )
 
 // isCorrupt reports whether the compressed data itself is broken.
