@@ -109,14 +109,16 @@ func newFakeStack(t *testing.T) *fakeStack {
 		f.start(id, func(log func(string)) error { return f.deployment(env, job, action, log) })
 		f.answer(w, map[string]string{"id": id})
 	})
-	execution := func(w http.ResponseWriter, r *http.Request) {
+	execution := func(w http.ResponseWriter, r *http.Request) { // of a build or a deployment job
 		run := f.run(r.PathValue("id"))
 		f.answer(w, client.Execution{ID: r.PathValue("id"), Status: run.status, Reason: run.reason})
 	}
 	jobs := "/api/v1/deployment-jobs/by-project/shop/by-environment/{env}/by-name/{name}/executions/{id}/"
 	mux.HandleFunc("GET "+jobs+"{$}", execution)
 	mux.HandleFunc("GET "+jobs+"logs_ws", f.streamLog)
-	mux.HandleFunc("GET /api/v1/state/shop/environments/{env}/builds/by-name/{name}/executions/{id}/logs_ws", f.streamLog)
+	builds := "/api/v1/state/shop/environments/{env}/builds/by-name/{name}/executions/{id}/"
+	mux.HandleFunc("GET "+builds+"{$}", execution)
+	mux.HandleFunc("GET "+builds+"logs_ws", f.streamLog)
 	mux.HandleFunc("GET /api/v1/inventory/demo/units/{name}/versions/{version}/{$}", func(w http.ResponseWriter, r *http.Request) {
 		m := *f.releases[r.PathValue("name")]
 		if f.wrongVersion != "" {

@@ -82,19 +82,20 @@ func (f *follower) lookAt(ctx context.Context, key string, step client.PipelineS
 	if step.Outcome != "" {
 		status = step.Outcome
 	}
-	began := known.status == "" && isOver(step.Status) // it was too quick to be seen running
 	if status != known.status {
-		switch {
-		case step.Status == client.StatusRunning || began:
-			if known.began.IsZero() {
-				known.began = time.Now()
-				f.demo.transcript.say("  %s %s", key, step.Name)
-			}
+		// A step may be too quick to be seen running.
+		if known.began.IsZero() && (step.Status == client.StatusRunning || isOver(step.Status)) {
+			known.began = time.Now()
+			f.demo.transcript.say("  %s %s", key, step.Name)
 		}
 		if isOver(step.Status) {
-			took := time.Duration(0)
-			if !known.began.IsZero() {
-				took = time.Since(known.began)
+			took := time.Since(known.began)
+			if ref, ok := step.Ref(project); ok {
+				execution, err := f.demo.client.Execution(ctx, ref)
+				if err != nil {
+					return err
+				}
+				took = duration(execution, took)
 			}
 			f.demo.transcript.say("  %s %s: %s, %s", key, step.Name, strings.TrimSpace(status+" "+step.Reason), seconds(took))
 			f.demo.transcript.note(row{what: "  " + key + " " + step.Name, status: status, took: took})
@@ -110,6 +111,14 @@ func (f *follower) lookAt(ctx context.Context, key string, step client.PipelineS
 		return f.demo.decide(ctx, step)
 	}
 	return nil
+}
+
+// duration is how long an execution took by its own clock, or otherwise where that does not say.
+func duration(execution *client.Execution, otherwise time.Duration) time.Duration {
+	if execution.StartedAt.IsZero() || execution.FinishedAt.Before(execution.StartedAt) {
+		return otherwise
+	}
+	return execution.FinishedAt.Sub(execution.StartedAt)
 }
 
 func isOver(status string) bool { return status == client.StatusOK || status == client.StatusFailed }
@@ -189,7 +198,7 @@ func (d *demo) act(ctx context.Context, environment string, app application, act
 	if execution.Status != client.StatusOK {
 		return fmt.Errorf("%s: it ended as %s: %s", name, execution.Outcome, execution.Reason)
 	}
-	took := time.Since(began)
+	took := duration(execution, time.Since(began))
 	d.transcript.say("  %s: ok, %s", name, seconds(took))
 	d.transcript.note(row{what: "  " + name, status: execution.Status, took: took})
 	return nil
