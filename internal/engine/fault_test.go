@@ -110,6 +110,30 @@ func TestDependencyFailureIsSeenInBoth(t *testing.T) {
 	}
 }
 
+// TestDestroyAfterADeploymentThatFailedOnTheWay: what was deployed before the failure can be taken down, and is not taken
+// down twice.
+func TestDestroyAfterADeploymentThatFailedOnTheWay(t *testing.T) {
+	b := newBench(t)
+	b.push(t, map[string]string{"escape.yml": "name: good\nversion: 1.0\ndeploy: {inline: 'echo up'}\ndestroy: {inline: 'echo down'}\n"})
+	b.push(t, map[string]string{"escape.yml": "name: bad\nversion: 1.0\ninputs: [{id: n, default: x}]\ndeploy: {inline: exit 1}\ndestroy: {inline: 'echo bad $INPUT_n; exit 1'}\n"})
+	b.push(t, map[string]string{"escape.yml": head + "inputs: [{id: n, default: x}]\ndepends: [good-v1.0, bad-v1.0]\ndestroy: {inline: 'echo never'}\n"})
+	_, _, err := b.deploy(t, "app-v1.0", Target{Deployment: "app"})
+	require.Error(t, err)
+	destroy := func() error {
+		b.runner.out.Reset()
+		_, err := b.Destroy(t.Context(), DeployedRequest{Dir: t.TempDir(), Target: Target{Deployment: "app"}})
+		return err
+	}
+	require.EqualError(t, destroy(), "the inline script 'destroy' of bad-v1.0 exited with status 1")
+	require.Equal(t, "bad x\n", b.runner.out.String())
+	b.state.environment.Find([]string{"app", "_/bad"}, "deploy").Stages["deploy"].Status.Code = state.Empty
+	require.NoError(t, destroy())
+	require.Equal(t, "down\n", b.runner.out.String())
+	require.Equal(t, state.Empty, b.state.environment.Deployments["app"].Stages["deploy"].CodeOf())
+	require.NoError(t, destroy())
+	require.Empty(t, b.runner.out.String())
+}
+
 func TestReleaseThatExists(t *testing.T) {
 	b := newBench(t)
 	files := map[string]string{"escape.yml": head + "build: 'true'\n"}

@@ -36,6 +36,11 @@ func (r *run) apply(ctx context.Context, n *node, given map[string]any) (err err
 	if err := r.save(ctx, n); err != nil {
 		return err
 	}
+	if stage.Version == "" {
+		// The first time, the version is told before the dependencies are deployed: should one of them fail, those that were
+		// deployed can only be destroyed if it is known of which release they are part.
+		stage.Version = n.m.Version
+	}
 	if err := r.status(ctx, n, state.RunningPreStep, nil); err != nil {
 		return err
 	}
@@ -206,7 +211,7 @@ func (r *run) destroy(ctx context.Context, n *node) (err error) {
 		for i := range slices.Backward(n.m.Depends) {
 			d := &n.m.Depends[i]
 			nested := n.state().Deployments[d.DeploymentName]
-			if nested == nil || nested.ReleaseID(state.StageDeploy) == "" || !release.InScope(d.Scopes, n.stage) {
+			if nested == nil || nested.ReleaseID(state.StageDeploy) == "" || nested.Stages[state.StageDeploy].CodeOf() == state.Empty {
 				continue
 			}
 			child, err := r.child(n, d)
@@ -219,6 +224,9 @@ func (r *run) destroy(ctx context.Context, n *node) (err error) {
 		}
 		if err := r.status(ctx, n, state.RunningPreDestroyStep, nil); err != nil {
 			return err
+		}
+		if n.neverRan() {
+			return nil
 		}
 		return r.withProviders(ctx, n, func() error {
 			options := scriptOptions{outputs: true}
@@ -251,6 +259,15 @@ func (r *run) destroy(ctx context.Context, n *node) (err error) {
 		return err
 	}
 	return r.status(ctx, n, state.Empty, nil)
+}
+
+// neverRan reports whether none of the node's own scripts has run since it was last destroyed, because a dependency or an
+// input failed before: then there is nothing of its own to destroy, and no inputs that a script could use.
+func (n *node) neverRan() bool {
+	if len(n.state().CalculatedInputs) > 0 {
+		return false
+	}
+	return len(n.m.Metadata) > 0 || slices.ContainsFunc(n.m.Inputs, func(v *release.Variable) bool { return release.InScope(v.Scopes, n.stage) })
 }
 
 // errand runs an errand on what is deployed.
