@@ -22,8 +22,12 @@ func (n nobody) RunScript(_ context.Context, s Script) (Result, error) {
 	cmd := exec.Command(s.Argv[0], s.Argv[1:]...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.Dir, append([]string{"PATH=" + os.Getenv("PATH")}, s.Env...), n.out, n.out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobodyID, Gid: nobodyID}}
-	if err := cmd.Run(); err != nil {
-		return Result{ExitCode: cmd.ProcessState.ExitCode()}, nil
+	err := cmd.Run()
+	if cmd.ProcessState == nil {
+		return Result{}, err
+	}
+	if code := cmd.ProcessState.ExitCode(); code != 0 {
+		return Result{ExitCode: code}, nil
 	}
 	outputs, err := ReadOutputs(s.Dir, s.OutputsFile)
 	return Result{Outputs: outputs}, err

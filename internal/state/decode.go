@@ -1,12 +1,9 @@
 package state
 
-import (
-	"encoding/json"
-	"errors"
-)
+import "encoding/json"
 
 // ErrInvalidJSON is returned for a body that is not a state document.
-var ErrInvalidJSON = errors.New("Invalid JSON")
+var ErrInvalidJSON error = &InvalidError{Message: "Invalid JSON"}
 
 // Update is the body of a client's PUT of a deployment.
 type Update struct {

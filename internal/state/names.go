@@ -1,7 +1,6 @@
 package state
 
 import (
-	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -31,7 +30,7 @@ func ValidateDeploymentName(name string) error {
 
 func validateName(kind, name string, pattern *regexp.Regexp) error {
 	if len(name) > maxName || !pattern.MatchString(name) {
-		return fmt.Errorf("The %s name '%s' is not allowed. Expected a string matching /%s/", kind, name, pattern)
+		return invalidf("The %s name '%s' is not allowed. Expected a string matching /%s/", kind, name, pattern)
 	}
 	return nil
 }
@@ -51,7 +50,7 @@ func (p *Project) ValidateNames() error {
 			environment.Name = name
 		}
 		if environment.Name != name {
-			return fmt.Errorf("The environment '%s' stands under the name '%s'", environment.Name, name)
+			return invalidf("The environment '%s' stands under the name '%s'", environment.Name, name)
 		}
 		if err := environment.ValidateNames(); err != nil {
 			return err
@@ -73,14 +72,14 @@ func (d *Deployment) ValidateNames() error { return d.validateNames(1) }
 
 func (d *Deployment) validateNames(depth int) error {
 	if depth > maxDepth {
-		return fmt.Errorf("The deployments nest deeper than %d", maxDepth)
+		return invalidf("The deployments nest deeper than %d", maxDepth)
 	}
 	if err := ValidateDeploymentName(d.Name); err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.Stages)) {
 		if name != StageBuild && name != StageDeploy {
-			return fmt.Errorf("Unknown stage '%s' of the deployment '%s': expected 'build' or 'deploy'", name, d.Name)
+			return invalidf("Unknown stage '%s' of the deployment '%s': expected 'build' or 'deploy'", name, d.Name)
 		}
 		if d.Stages[name] == nil {
 			d.Stages[name] = &Stage{}
@@ -102,7 +101,7 @@ func validateDeployments(deployments map[string]*Deployment, depth int) error {
 			deployment.Name = name
 		}
 		if deployment.Name != name {
-			return fmt.Errorf("The deployment '%s' stands under the name '%s'", deployment.Name, name)
+			return invalidf("The deployment '%s' stands under the name '%s'", deployment.Name, name)
 		}
 		if err := deployment.validateNames(depth); err != nil {
 			return err

@@ -1,7 +1,6 @@
 package state
 
 import (
-	"fmt"
 	"strings"
 )
 
@@ -11,11 +10,11 @@ const maxDepth = 64
 // ParsePath splits the path of a deployment, "root:sub:subsub", into its names.
 func ParsePath(path string) ([]string, error) {
 	if path == "" {
-		return nil, fmt.Errorf("Missing deployment path")
+		return nil, invalidf("Missing deployment path")
 	}
 	names := strings.Split(path, ":")
 	if len(names) > maxDepth {
-		return nil, fmt.Errorf("The deployment path is deeper than %d deployments", maxDepth)
+		return nil, invalidf("The deployment path is deeper than %d deployments", maxDepth)
 	}
 	for _, name := range names {
 		if err := ValidateDeploymentName(name); err != nil {
@@ -32,7 +31,7 @@ func FormatPath(names []string) string { return strings.Join(names, ":") }
 // "deploy".
 func CheckRootStage(names []string, rootStage string) error {
 	if len(names) > 1 && rootStage != StageBuild && rootStage != StageDeploy {
-		return fmt.Errorf("Unknown stage '%s': expected 'build' or 'deploy'", rootStage)
+		return invalidf("Unknown stage '%s': expected 'build' or 'deploy'", rootStage)
 	}
 	return nil
 }
@@ -43,7 +42,7 @@ func CheckRootStage(names []string, rootStage string) error {
 // deployment takes the last name of the path.
 func (e *Environment) Put(names []string, rootStage string, d *Deployment) error {
 	if len(names) == 0 {
-		return fmt.Errorf("Missing deployment path")
+		return invalidf("Missing deployment path")
 	}
 	if err := CheckRootStage(names, rootStage); err != nil {
 		return err

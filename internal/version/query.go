@@ -6,7 +6,7 @@ import (
 )
 
 // ErrEmptyQuery is returned for a query without any text.
-var ErrEmptyQuery = errors.New("Empty version query")
+var ErrEmptyQuery = errors.New("Empty version query") //nolint:staticcheck // the text is part of the protocol
 
 // Kind says what a query asks for.
 type Kind int
