@@ -59,6 +59,7 @@ func SuperviseMain() int {
 		fmt.Fprintln(os.Stderr, "slipway supervise: become subreaper:", err)
 		return 2
 	}
+	forgetProgram()
 	_ = Shield()
 	// No core files: they would hold the secrets of a script.
 	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})

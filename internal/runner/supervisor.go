@@ -232,6 +232,10 @@ func (l *link) stop(script *run, grace time.Duration) {
 	_ = l.requests.Encode(request{ID: script.id, Stop: &stopRequest{Grace: grace}})
 }
 
+// ErrKill, as the cause of a context's end, lets Run send SIGKILL at once, without the grace period. It is for a worker
+// that may have been given up by the server: another one may be about to run the same script.
+var ErrKill = errors.New("killed at once")
+
 // Run runs a script to its end. The error is a *StartError when nothing of it ran, ErrSupervisorLost when its
 // supervisor died, or an error of an output writer; everything else that can happen to a script is told by Exit.
 //
@@ -305,6 +309,9 @@ func (s *Supervisor) follow(ctx context.Context, l *link, script *run, c Command
 		case <-cancelled:
 			// Only the first reason counts: what comes later is a consequence of it.
 			exit.Cancelled, cancelled, timeout, broken = true, nil, nil, nil
+			if errors.Is(context.Cause(ctx), ErrKill) {
+				grace = 0
+			}
 			l.stop(script, grace)
 		case <-timeout:
 			exit.TimedOut, timeout, broken = true, nil, nil

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -261,6 +262,27 @@ func TestR10CancelIgnored(t *testing.T) {
 	require.Equal(t, syscall.SIGKILL, exit.Signal)
 	require.False(t, alive(a) || alive(b))
 	require.True(t, groupGone(a) && groupGone(b))
+}
+
+// A worker that the server has given up kills at once: another may be about to run the same script.
+func TestR1GivenUpWorkerKillsAtOnce(t *testing.T) {
+	s := startSupervisor(t, Options{})
+	out := newLines()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	c := sh(t, `trap 'echo term' TERM; echo ready; while :; do sleep 0.05; done`)
+	c.Grace = time.Hour
+	done := make(chan Exit, 1)
+	go func() {
+		exit, _ := s.Run(ctx, c, Combined(out))
+		done <- exit
+	}()
+	require.Equal(t, "ready", out.next(t))
+	cancel(fmt.Errorf("given up: %w", ErrKill))
+	exit := <-done
+	require.True(t, exit.Cancelled)
+	require.Equal(t, syscall.SIGKILL, exit.Signal)
+	require.Empty(t, out.lines, "there was no SIGTERM")
 }
 
 // A leader that obeys does not save its children: they get the grace period, then SIGKILL.
