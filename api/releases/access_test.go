@@ -111,6 +111,8 @@ func TestS1EveryRowWithEveryCaller(t *testing.T) {
 			}
 			named := strings.Contains(row.Path, "{namespace}") && row.Operation != "addNamespace" // the body names it
 			switch {
+			case strings.HasPrefix(row.Path, "/api/v1/auth/"):
+				// How to get a credential asks for none, and takes no offence at an old one.
 			case who == "garbage" || who == "bearer" || who == "expired" || who == "revoked":
 				want = 401
 			case row.Permission.Public:

@@ -303,6 +303,10 @@ func TestClientWithSecretToken(t *testing.T) {
 
 	require.Equal(t, 200, s.do(http.MethodGet, "/api/v1/auth/logout", c.token, "").status)
 	check(t, s.do(http.MethodGet, inv+"/shop/", c.token, ""), 401, "", "")
+	old := c.token
+	require.Equal(t, "Logged in", c.login("alice", "correct horse battery", ""), "the client sends its old token along")
+	require.NotEqual(t, old, c.token)
+	c.pull("shop", "web", "latest")
 }
 
 // A service account logs in with its name and a token that was made for it.

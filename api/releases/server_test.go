@@ -26,7 +26,8 @@ import (
 
 // server is a running inventory.
 type server struct {
-	t       *testing.T
+	t       testing.TB
+	handler http.Handler
 	store   *models.Store
 	service *inventory.Service
 	files   string // the storage folder
@@ -44,7 +45,7 @@ type options struct {
 	publicURL   string
 }
 
-func newServer(t *testing.T, o options) *server {
+func newServer(t testing.TB, o options) *server {
 	t.Helper()
 	ctx := t.Context()
 	if o.mode == "" {
@@ -72,11 +73,11 @@ func newServer(t *testing.T, o options) *server {
 	group, err := releases.New(releases.Options{Store: store, Inventory: service, Policy: policy, Scopes: api.NewScopes(store, api.ScopesOptions{}),
 		Login: releases.Login{Mode: o.mode, Sessions: auth, PublicURL: o.publicURL}, Development: o.development, Version: "1.2.3"})
 	require.NoError(t, err)
-	handler, err := api.New(api.Options{Groups: []api.Group{group}, Authenticator: auth, Policy: policy, Logger: slog.New(slog.DiscardHandler)})
+	handler, err := api.New(api.Options{Groups: []api.Group{group}, Authenticator: releases.ForLogins(auth), Policy: policy, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	ts := httptest.NewServer(handler)
 	t.Cleanup(ts.Close)
-	return &server{t: t, store: store, service: service, files: o.files, url: ts.URL, group: group}
+	return &server{t: t, handler: handler, store: store, service: service, files: o.files, url: ts.URL, group: group}
 }
 
 // onBothDatabases runs a test on a fresh SQLite file and on a fresh PostgreSQL database.

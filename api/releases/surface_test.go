@@ -112,8 +112,10 @@ func TestAnswersToTheByte(t *testing.T) {
 }
 
 // What is not there, is taken, or is not understood.
-func TestRefusalsToTheByte(t *testing.T) {
-	s := newServer(t, options{})
+func TestRefusalsToTheByte(t *testing.T) { onBothDatabases(t, testRefusalsToTheByte) }
+
+func testRefusalsToTheByte(t *testing.T, database string) {
+	s := newServer(t, options{database: database})
 	s.register("ns", `{"name":"app","version":"0.0.1"}`)
 	const page = "404 page not found\n"
 	unit := inv + "/ns/units/app"
@@ -217,8 +219,10 @@ func TestRefusalsToTheByte(t *testing.T) {
 	}
 }
 
-func TestRegisterRefusals(t *testing.T) {
-	s := newServer(t, options{})
+func TestRegisterRefusals(t *testing.T) { onBothDatabases(t, testRegisterRefusals) }
+
+func testRegisterRefusals(t *testing.T, database string) {
+	s := newServer(t, options{database: database})
 	s.register("ns", `{"name":"app","version":"0.0.1"}`)
 	for _, c := range []struct{ body, answer string }{
 		{`{"name":`, "Couldn't unmarshal JSON release metadata: unexpected end of JSON input"},
