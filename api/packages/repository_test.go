@@ -295,7 +295,9 @@ func TestDownloadsAreCounted(t *testing.T) {
 			require.Equal(t, 204, notify(object{"downloads": []object{entry("acme/hello", "1.0.0.0"), entry("acme/hello", "1.0.0.0"),
 				entry("acme/hello", "2.0.0.0"), entry("acme/other", "1.0.0.0"), entry("nobody/knows", "1.0.0.0")}}))
 		}
-		count := func(id int64) any { return s.must(200, "GET", fmt.Sprintf("/versions/%d", id), nil).object(t)["downloads"] }
+		count := func(id int64) any {
+			return s.must(200, "GET", fmt.Sprintf("/versions/%d", id), nil).object(t)["downloads"]
+		}
 		require.Equal(t, 2.0, count(one), "twice in one report is once")
 		require.Nil(t, count(two), "not the consumer's")
 		require.Nil(t, count(other), "not the consumer's")

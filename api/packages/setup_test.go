@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,6 +42,9 @@ type server struct {
 	// Tokens: of an administrator, and of an owner, a writer and a reader of the default organization; of somebody without
 	// any role.
 	admin, owner, writer, reader, stranger string
+
+	mu        sync.Mutex
+	exchanges []exchange
 }
 
 // sealer encrypts as the product does, with a key of its own.
@@ -105,7 +109,7 @@ func newServer(t testing.TB, address string) *server {
 		Policy:        policy, Logger: quiet,
 	})
 	require.NoError(t, err)
-	web := httptest.NewServer(handler)
+	web := httptest.NewServer(s.recorded(handler))
 	t.Cleanup(web.Close)
 	s.url = web.URL
 
@@ -117,6 +121,46 @@ func newServer(t testing.TB, address string) *server {
 	s.reader = s.person("reader", o.ID, policies.RoleRead, "")
 	s.stranger = s.person("stranger", "", "", "")
 	return s
+}
+
+// exchange is a request and the status of its answer.
+type exchange struct {
+	method, path, since string
+	authorized          bool
+	status              int
+}
+
+// recorded remembers what was asked for.
+func (s *server) recorded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rec := &statusWriter{ResponseWriter: w, status: 200}
+		next.ServeHTTP(rec, r)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		_, _, authorized := r.BasicAuth()
+		s.exchanges = append(s.exchanges, exchange{r.Method, r.URL.Path, r.Header.Get("If-Modified-Since"), authorized, rec.status})
+	})
+}
+
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// take gives what was asked for since the last call.
+func (s *server) take() []exchange {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := s.exchanges
+	s.exchanges = nil
+	return list
 }
 
 // person makes a user, named admin for an administrator, with a role on an organization and a token that is limited to scope.
