@@ -138,7 +138,7 @@ func (l *Links) act(w http.ResponseWriter, r *api.Request, c *models.Confirmatio
 	if !may {
 		return l.refusal(by, c)
 	}
-	c, err := l.Executions.Decide(r.HTTP.Context(), id, code, approve, by)
+	c, err := l.decide(r.HTTP.Context(), id, code, approve, by)
 	if err != nil {
 		return err
 	}
@@ -149,6 +149,14 @@ func (l *Links) act(w http.ResponseWriter, r *api.Request, c *models.Confirmatio
 	w.Header().Set("Content-Type", "application/json")
 	_, err = w.Write(append(b, '\n'))
 	return err
+}
+
+// decide decides, and reads back what now stands: who, and when.
+func (l *Links) decide(ctx context.Context, id, code string, approve bool, by policies.Subject) (*models.Confirmation, error) {
+	if _, err := l.Executions.Decide(ctx, id, code, approve, by); err != nil {
+		return nil, err
+	}
+	return l.Store.ConfirmationByCode(ctx, id, code)
 }
 
 // refusal tells somebody who may not decide what it takes.

@@ -159,7 +159,7 @@ func (l *Links) Post(w http.ResponseWriter, r *api.Request, f *Form) error {
 	}
 	status, message := http.StatusOK, ""
 	if may {
-		now, err := l.Executions.Decide(ctx, f.ExecutionID, f.Code, decision == "approve", by)
+		now, err := l.decide(ctx, f.ExecutionID, f.Code, decision == "approve", by)
 		var p *problem.Error
 		switch {
 		case err == nil:

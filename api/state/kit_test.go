@@ -39,6 +39,7 @@ type kit struct {
 	server   *httptest.Server
 	tokens   map[string]string
 	groups   []api.Group
+	sealer   *sealer
 }
 
 // onBoth runs a test on SQLite and on PostgreSQL.
@@ -75,7 +76,7 @@ func newKit(t testing.TB, url string) *kit {
 	require.NoError(t, err)
 	auth, err := api.NewAuthenticator(store, api.AuthenticatorOptions{})
 	require.NoError(t, err)
-	k := &kit{t: t, store: store, temporal: &fakeTemporal{}, tokens: map[string]string{}}
+	k := &kit{t: t, store: store, temporal: &fakeTemporal{}, tokens: map[string]string{}, sealer: sealer}
 	k.service = executions.New(store, k.temporal, executions.NewLocalBus(), sealer, nil, nil, nil, executions.Config{})
 	scopes := api.NewScopes(store, api.ScopesOptions{})
 	k.groups = []api.Group{
@@ -200,8 +201,15 @@ func (a *answer) into(v any) {
 // object requires 200 and a JSON object.
 func (a *answer) object() map[string]any {
 	a.t.Helper()
+	a.is(http.StatusOK)
+	return a.mustObject()
+}
+
+// mustObject reads a JSON object, whatever the status.
+func (a *answer) mustObject() map[string]any {
+	a.t.Helper()
 	var m map[string]any
-	a.into(&m)
+	require.NoError(a.t, json.Unmarshal(a.body, &m), "%s: %s", a.what, a.body)
 	return m
 }
 

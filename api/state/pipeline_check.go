@@ -233,7 +233,7 @@ func (c *phaseCheck) trigger(step models.PipelineStep) error {
 		seen[project+"/"+name] = true
 		p, err := c.s.Store.PipelineByName(c.ctx, project, name)
 		if err != nil {
-			if len(path) > 1 && errors.Is(err, models.ErrNotFound) {
+			if len(path) > 2 && errors.Is(err, models.ErrNotFound) {
 				return nil // not ours to complain about: it was deleted since
 			}
 			return c.found(err, "pipeline", "there is no pipeline '%s'", name)
