@@ -121,10 +121,10 @@ func (t *attempt) outcome(ctx context.Context, err error) (workflows.Outcome, er
 		// The worker stops. Another one goes on, or finds what may not be repeated.
 		return workflows.Outcome{}, temporal.NewApplicationError("the worker was stopped", "WorkerStopped")
 	case models.Unavailable(err):
-	case errors.As(err, &p) && p.Kind != problem.Unavailable:
-		return workflows.Outcome{Status: models.StatusFailed, Reason: p.Error()}, nil
 	case errors.As(err, &failure) && failure.Reason != engine.ReasonInternal:
 		return workflows.Outcome{Status: models.StatusFailed, Reason: failure.Error()}, nil
+	case errors.As(err, &p) && p.Kind != problem.Unavailable:
+		return workflows.Outcome{Status: models.StatusFailed, Reason: p.Error()}, nil
 	}
 	t.say(logs.LevelWarn, "This worker could not go on; the execution is tried again.")
 	return workflows.Outcome{}, err

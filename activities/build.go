@@ -38,7 +38,7 @@ func (a *Scripts) Build(ctx context.Context, in workflows.Input) (workflows.Outc
 		}
 		var result models.Result
 		for i, st := range steps {
-			r, err := t.release(ctx, d, st, commit)
+			r, err := t.release(ctx, d, st, i, commit)
 			if r != nil {
 				result.Releases = append(result.Releases, models.ReleaseResult{Release: r.ID.String(), Skipped: r.Skipped, Pushed: st.PushRelease && !r.Skipped && err == nil})
 			}
@@ -80,15 +80,7 @@ func (a *Scripts) PlanBuild(ctx context.Context, in workflows.Input) (workflows.
 			if err != nil {
 				return models.Result{}, problem.Wrap(problem.Unprocessable, err, "%s", err.Error())
 			}
-			name := p.Name
-			if st.OverrideNamespace != "" {
-				_, short, found := strings.Cut(name, "/")
-				if !found {
-					short = name
-				}
-				name = st.OverrideNamespace + "/" + short
-			}
-			res.Deployments = append(res.Deployments, name)
+			res.Deployments = append(res.Deployments, p.Deployment(st.OverrideNamespace))
 		}
 		return models.Result{}, nil
 	})
@@ -205,7 +197,7 @@ func (t *attempt) steps(d models.BuildDefinition) ([]models.BuildStep, error) {
 }
 
 // release runs one step.
-func (t *attempt) release(ctx context.Context, d models.BuildDefinition, st models.BuildStep, commit models.Commit) (*engine.ReleaseResult, error) {
+func (t *attempt) release(ctx context.Context, d models.BuildDefinition, st models.BuildStep, number int, commit models.Commit) (*engine.ReleaseResult, error) {
 	q := engine.ReleaseRequest{
 		Target: engine.Target{Project: d.Project, Environment: d.Environment, Variables: anyValues(st.Variables), Providers: st.Providers},
 		Dir:    t.workspace.Source,
@@ -219,6 +211,8 @@ func (t *attempt) release(ctx context.Context, d models.BuildDefinition, st mode
 	if err != nil {
 		return nil, err
 	}
+	// Steps may share a plan: what each decided and ran is recorded apart.
+	e.KeyPrefix = fmt.Sprintf("%d ", number+1)
 	return e.Release(ctx, q)
 }
 

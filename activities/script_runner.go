@@ -34,8 +34,7 @@ func (t *attempt) RunScript(ctx context.Context, s engine.Script) (engine.Result
 	})
 	switch {
 	case errors.Is(err, models.ErrInterrupted):
-		return engine.Result{}, problem.New(problem.Conflict,
-			"interrupted: the worker was lost while script %s of %s ran. It may have had an effect and is not run again by itself; look at what it did, then retry", s.Step, s.Release.Unqualified())
+		return engine.Result{}, problem.New(problem.Conflict, "interrupted: the worker was lost while it ran. It may have had an effect and is not run again by itself; look at what it did, then retry")
 	case err != nil:
 		return engine.Result{}, err
 	}
@@ -98,20 +97,20 @@ func (t *attempt) spawn(ctx context.Context, s engine.Script) (engine.Result, er
 	var start *runner.StartError
 	switch {
 	case errors.As(err, &start):
-		return engine.Result{}, problem.New(problem.Unprocessable, "script %s of %s: %s", s.Step, s.Release.Unqualified(), start.Error())
+		return engine.Result{}, problem.New(problem.Unprocessable, "%s", start.Error())
 	case errors.Is(err, runner.ErrSupervisorLost):
-		return engine.Result{}, problem.New(problem.Unprocessable, "interrupted: script %s of %s was killed because the supervisor of this worker's scripts ended", s.Step, s.Release.Unqualified())
+		return engine.Result{}, problem.New(problem.Unprocessable, "interrupted: it was killed because the supervisor of this worker's scripts ended")
 	case err != nil:
 		return engine.Result{}, err
 	case exit.Cancelled:
 		return engine.Result{}, context.Cause(ctx)
 	case exit.TimedOut, exit.OutputLimit, exit.Signal != 0:
-		return engine.Result{}, problem.New(problem.Unprocessable, "script %s of %s: %s", s.Step, s.Release.Unqualified(), exit.Reason())
+		return engine.Result{}, problem.New(problem.Unprocessable, "%s", exit.Reason())
 	}
 	res := engine.Result{ExitCode: exit.Code}
 	if exit.Code == 0 {
 		if res.Outputs, err = engine.ReadOutputs(s.Dir, s.OutputsFile); err != nil {
-			return res, problem.Wrap(problem.Unprocessable, err, "script %s of %s: %v", s.Step, s.Release.Unqualified(), err)
+			return res, problem.Wrap(problem.Unprocessable, err, "%v", err)
 		}
 	}
 	return res, nil

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"slipway/api"
+	"slipway/api/own"
 	"slipway/api/releases"
 	"slipway/api/state"
 	"slipway/internal/buildinfo"
@@ -38,6 +39,7 @@ func (a *App) API() (*api.Server, error) {
 		inventory,
 		state.New(state.Options{Store: a.Store, Policy: a.Policy, Scopes: scopes, Authenticator: auth, Executions: a.Service, Queues: a.Queues(),
 			PublicURL: a.Config.PublicURL, Logger: a.Log}),
+		own.New(own.Options{Store: a.Store, Policy: a.Policy, Scopes: scopes, Authenticator: auth, Executions: a.Service, Version: buildinfo.Version}),
 	}
 	return api.New(api.Options{Groups: groups, Authenticator: auth, Policy: a.Policy, Logger: a.Log, Metrics: a.requests, Tracer: a.tracer, Ready: a.Store.Ping})
 }

@@ -35,6 +35,8 @@ type WorkerOptions struct {
 	Queues []string
 	// Drain is how long a stopping worker waits for what runs; 0 means a minute.
 	Drain time.Duration
+	// Sources replaces where builds get their files, for benchmarks that leave fetching out.
+	Sources activities.Sources
 }
 
 // StartWorker starts the workers of this process. It waits for Temporal until ctx ends.
@@ -78,6 +80,9 @@ func (a *App) StartWorker(ctx context.Context, o WorkerOptions) (_ *Worker, err 
 		Inventory: a.inventoryFor, Sources: activities.Repositories{Fetcher: fetcher}, Fetcher: fetcher, Metrics: a.metrics, Log: a.Log, Tracer: a.tracer,
 		Limits:  activities.ScriptLimits{Timeout: a.Config.ScriptTimeout, Grace: a.Config.ScriptGrace, Output: a.Config.ScriptOutput},
 		Version: strings.TrimPrefix(buildinfo.Version, "v"), CacheDir: filepath.Join(a.Config.DataDir, "packages"),
+	}
+	if o.Sources != nil {
+		scripts.Sources = o.Sources
 	}
 	queues := o.Queues
 	if len(queues) == 0 {
