@@ -1,6 +1,7 @@
 package releases_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"slipway/api"
 	"slipway/api/releases"
 	"slipway/models"
 	"slipway/policies"
@@ -317,4 +319,21 @@ func TestS24ChangesAreAudited(t *testing.T) {
 	}
 	require.Equal(t, []string{"namespace:delete shop", "release:upload shop/app-v1", "hook:update shop/app", "hook:update shop", "namespace:update shop",
 		"release:tag shop/app-v1", "release:register shop/app-v1", "namespace:create shop"}, have)
+}
+
+// The wrapper must not hide that the authenticator below can read rights anew: the server does so before it refuses.
+func TestForLoginsKeepsRefresh(t *testing.T) {
+	s := newServer(t, options{mode: releases.LoginTokens})
+	p := newPeople(t, s)
+	auth, err := api.NewAuthenticator(s.store, api.AuthenticatorOptions{})
+	require.NoError(t, err)
+	wrapped, ok := releases.ForLogins(auth).(interface {
+		Refresh(ctx context.Context, s policies.Subject) (policies.Subject, error)
+	})
+	require.True(t, ok)
+	u, err := s.store.UserByName(t.Context(), "reader")
+	require.NoError(t, err)
+	fresh, err := wrapped.Refresh(t.Context(), policies.Subject{Kind: policies.KindUser, ID: u.ID})
+	require.NoError(t, err)
+	require.Equal(t, []policies.Grant{{Scope: p.shop.ID, Role: policies.RoleRead}}, fresh.Grants)
 }

@@ -24,3 +24,14 @@ func (a loginAuthenticator) Authenticate(ctx context.Context, r *http.Request) (
 	}
 	return s, err
 }
+
+// Refresh reads a subject's rights again where the authenticator below answers from a cache: see api.StoreAuthenticator.
+func (a loginAuthenticator) Refresh(ctx context.Context, s policies.Subject) (policies.Subject, error) {
+	below, ok := a.Authenticator.(interface {
+		Refresh(ctx context.Context, s policies.Subject) (policies.Subject, error)
+	})
+	if !ok {
+		return s, nil
+	}
+	return below.Refresh(ctx, s)
+}

@@ -55,7 +55,7 @@ func (s *surface) rows() []api.Row {
 			Handler: api.Handle(s.updateUnitHooks), Summary: "Replace the hooks of a unit."},
 		{Method: http.MethodPost, Path: unit + "tags/", Operation: "tagRelease", Permission: s.in("release:tag"), Handler: api.Handle(s.tagRelease),
 			Summary: "Point a tag at a release."},
-		{Method: http.MethodGet, Path: unit + "next-version", Operation: "getNextVersion", Permission: api.Permission{Action: "release:next-version"},
+		{Method: http.MethodGet, Path: unit + "next-version", Operation: "getNextVersion", Permission: api.Permission{Action: "release:read", Filtered: true},
 			Handler: api.Handle(s.getNextVersion), Summary: "The version to release next under a prefix."},
 
 		{Method: http.MethodPost, Path: ns + "register", Operation: "registerRelease", MaxBody: maxMetadata,

@@ -58,7 +58,7 @@ type nextVersionRequest struct {
 }
 
 // getNextVersion answers for namespaces that are not there as for those that the caller may not read, so that it cannot
-// be used to find out which are there.
+// be used to find out which are there. The row asks for no more than a login for that.
 func (s *surface) getNextVersion(ctx context.Context, req *nextVersionRequest) (api.Text, error) {
 	n, err := s.Store.NamespaceByName(ctx, req.Namespace)
 	if err != nil && !isMissing(err) {
