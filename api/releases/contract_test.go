@@ -8,6 +8,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"slipway/api"
+	"slipway/internal/testenv"
 )
 
 // The rows are exactly the operations of the contract: surface, operation, method and path in columns.
@@ -27,4 +30,12 @@ func TestRowsAreTheContracts(t *testing.T) {
 	slices.Sort(want)
 	slices.Sort(have)
 	require.Equal(t, want, have)
+}
+
+func TestDocumentGolden(t *testing.T) {
+	g := newServer(t, options{}).group
+	document, err := api.OpenAPI(g)
+	require.NoError(t, err)
+	testenv.Golden(t, "../../docs/api/openapi-releases.json", document)
+	testenv.Golden(t, "testdata/routes.tsv", api.Routes([]api.Group{g}))
 }
