@@ -1,0 +1,94 @@
+package e2e
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"slipway/models"
+	"slipway/workflows"
+)
+
+// workerOf says which of the workers runs a process.
+func workerOf(t testing.TB, pid int, workers ...*process) (runs, other *process) {
+	t.Helper()
+	for at := pid; at > 1; at = parentOf(at) {
+		for i, w := range workers {
+			if w.pid() == at {
+				return w, workers[1-i]
+			}
+		}
+	}
+	t.Fatalf("process %d is not below a worker", pid)
+	return nil, nil
+}
+
+func TestR1KilledWorkers(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, stackOptions{processes: true})
+	s.startAPI("api", s.address())
+	workers := []*process{s.startWorker("worker-1"), s.startWorker("worker-2")}
+	p := s.project("killed")
+
+	t.Run("R1 a build script begins again on the other worker", func(t *testing.T) {
+		g := newGate(t)
+		p.build("build", "echo pid $$", "(trap '' TERM; exec sleep 1000) &", g.wait(), "kill -9 $!; echo passed")
+		ref := p.trigger("build")
+		pid, err := strconv.Atoi(s.line(ref, "pid "))
+		require.NoError(t, err)
+		require.NotEmpty(t, processesOf(t, ref.ID), "the test sees what the script started")
+		hit, _ := workerOf(t, pid, workers...)
+		hit.kill()
+		killed := time.Now()
+		await(t, "the killed worker's script is gone", func() (bool, string) { return !alive(pid), "" })
+		again, err := strconv.Atoi(s.lineAfter(ref, "pid ", 1))
+		require.NoError(t, err)
+		require.Less(t, time.Since(killed), workflows.HeartbeatTimeout+2*time.Second, "from the kill to the script's new start")
+		require.NotEqual(t, pid, again)
+		g.open(1)
+		s.ok(ref)
+		require.Contains(t, s.logText(ref), "The worker that ran this was lost")
+		for i, w := range workers {
+			if w == hit {
+				workers[i] = s.startWorker("worker-3")
+			}
+		}
+	})
+
+	t.Run("R1 a deploy script is interrupted and not repeated", func(t *testing.T) {
+		p.release()
+		g := newGate(t)
+		effects := p.dir + "/effects"
+		p.job("web", "", "echo $step >>"+effects, "echo pid $$", "(trap '' TERM; exec sleep 1000) &", g.wait(), "kill -9 $!; echo passed")
+		ref := p.deploy("web")
+		pid, err := strconv.Atoi(s.line(ref, "pid "))
+		require.NoError(t, err)
+		hit, _ := workerOf(t, pid, workers...)
+		hit.kill()
+		noProcessesOf(t, 3*time.Second, ref.ID)
+		e := s.failed(ref, "interrupted")
+		require.Contains(t, e.Reason, "retry", "it says what to do")
+		require.Equal(t, []string{"deploy"}, fileLines(t, effects), "it ran once")
+		environment, err := s.client.Environment(t.Context(), p.name, "dev")
+		require.NoError(t, err)
+		d := environment.Deployments["web"]
+		require.NotNil(t, d)
+		require.Equal(t, "failure", string(d.Stages["deploy"].Status.Code))
+		queue, err := s.store.LockQueue(t.Context(), s.row(ref).EnvironmentID)
+		require.NoError(t, err)
+		require.Empty(t, queue, "the deployment is free")
+
+		retry, err := s.client.Retry(t.Context(), ref)
+		require.NoError(t, err)
+		s.line(retry, "pid ")
+		g.open(1)
+		s.ok(retry)
+		require.Equal(t, []string{"deploy", "deploy"}, fileLines(t, effects))
+		environment, err = s.client.Environment(t.Context(), p.name, "dev")
+		require.NoError(t, err)
+		require.Equal(t, "ok", string(environment.Deployments["web"].Stages["deploy"].Status.Code))
+		require.Equal(t, models.StatusFailed, s.row(ref).Status, "the first one stays as it was")
+	})
+}
