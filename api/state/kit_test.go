@@ -40,6 +40,9 @@ type kit struct {
 	tokens   map[string]string
 	groups   []api.Group
 	sealer   *sealer
+
+	authenticator api.Authenticator
+	policy        api.Policy
 }
 
 // onBoth runs a test on SQLite and on PostgreSQL.
@@ -76,7 +79,7 @@ func newKit(t testing.TB, url string) *kit {
 	require.NoError(t, err)
 	auth, err := api.NewAuthenticator(store, api.AuthenticatorOptions{})
 	require.NoError(t, err)
-	k := &kit{t: t, store: store, temporal: &fakeTemporal{}, tokens: map[string]string{}, sealer: sealer}
+	k := &kit{t: t, store: store, temporal: &fakeTemporal{}, tokens: map[string]string{}, sealer: sealer, authenticator: auth, policy: engine}
 	k.service = executions.New(store, k.temporal, executions.NewLocalBus(), sealer, nil, nil, nil, executions.Config{})
 	scopes := api.NewScopes(store, api.ScopesOptions{})
 	k.groups = []api.Group{
