@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"time"
+
+	"gorm.io/gorm/clause"
 )
 
 // The states of a confirmation. The last four are final.
@@ -46,12 +48,12 @@ func HashCode(code string) string {
 // workflow's activity may be repeated.
 func (s *Store) OpenConfirmation(ctx context.Context, c Confirmation) (*Confirmation, error) {
 	c.ID, c.Status, c.CreatedAt = NewID(), ConfirmationPending, s.Now()
-	err := created(s.writer(ctx).Create(&c))
-	if err == nil {
-		return &c, nil
+	insert := s.writer(ctx).Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "execution_id"}, {Name: "phase"}, {Name: "step"}}, DoNothing: true}).Create(&c)
+	if insert.Error != nil || insert.RowsAffected == 1 {
+		return &c, insert.Error
 	}
 	var old Confirmation
-	if e := one(s.writer(ctx).Where("execution_id = ? AND phase = ? AND step = ?", c.ExecutionID, c.Phase, c.Step).Take(&old)); e != nil {
+	if err := one(s.writer(ctx).Where("execution_id = ? AND phase = ? AND step = ?", c.ExecutionID, c.Phase, c.Step).Take(&old)); err != nil {
 		return nil, err
 	}
 	return &old, nil

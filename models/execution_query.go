@@ -35,6 +35,8 @@ type ExecutionFilter struct {
 	ParentID      string
 	// Visible limits the list to projects that the caller may see; nil for all.
 	Visible *policies.Visible
+	// Brief leaves the definitions out: a pipeline's may be a megabyte, and a list of them is read often.
+	Brief bool
 	// PageFrom is an execution's id: every item has an id lower than it. PageSize is 1 to 1000; 0 means 50.
 	PageFrom string
 	PageSize int
@@ -50,6 +52,9 @@ func (s *Store) ListExecutions(ctx context.Context, f ExecutionFilter) ([]Execut
 	}
 	if f.Visible != nil {
 		q = q.Scopes(s.visibleProjects(*f.Visible, "project_id"))
+	}
+	if f.Brief {
+		q = q.Omit("definition")
 	}
 	if f.PageFrom != "" {
 		q = q.Where("id < ?", f.PageFrom)

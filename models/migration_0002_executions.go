@@ -72,6 +72,11 @@ var migration0002Executions = &gormigrate.Migration{
 			StartedAt   time.Time `gorm:"not null"`
 			FinishedAt  *time.Time
 		}
+		type executionDecisions struct {
+			ExecutionID string `gorm:"primaryKey;size:36"`
+			Key         string `gorm:"primaryKey;size:500"`
+			Value       string `gorm:"type:text;not null"`
+		}
 		type confirmations struct {
 			ID            string `gorm:"primaryKey;size:36"`
 			ExecutionID   string `gorm:"size:36;not null;uniqueIndex:idx_confirmations_place,priority:1"`
@@ -106,7 +111,7 @@ var migration0002Executions = &gormigrate.Migration{
 			Data        []byte
 			CreatedAt   time.Time `gorm:"not null"`
 		}
-		if err := createTables(tx, &executions{}, &executionCounters{}, &executionSteps{}, &executionScripts{}, &confirmations{}, &deploymentLocks{}, &logChunks{}); err != nil {
+		if err := createTables(tx, &executions{}, &executionCounters{}, &executionSteps{}, &executionScripts{}, &executionDecisions{}, &confirmations{}, &deploymentLocks{}, &logChunks{}); err != nil {
 			return err
 		}
 		for _, q := range []string{

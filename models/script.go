@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"gorm.io/gorm/clause"
 )
 
 // ExecutionScript records that a script was begun and, later, that it ended. The row is committed before the process is
@@ -31,9 +33,10 @@ var ErrInterrupted = errors.New("the script was interrupted")
 // repeatable.
 func (s *Store) BeginScript(ctx context.Context, n ExecutionScript) (*ExecutionScript, error) {
 	n.Attempt, n.StartedAt, n.Finished, n.Result, n.FinishedAt = 1, s.Now(), false, nil, nil
-	err := created(s.writer(ctx).Create(&n))
-	if err == nil || !errors.Is(err, ErrExists) {
-		return &n, err
+	// Not an insert that may fail: in PostgreSQL that would end the surrounding transaction.
+	insert := s.writer(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&n)
+	if insert.Error != nil || insert.RowsAffected == 1 {
+		return &n, insert.Error
 	}
 	var old ExecutionScript
 	if err := one(s.writer(ctx).Where("execution_id = ? AND key = ?", n.ExecutionID, n.Key).Take(&old)); err != nil {
@@ -46,7 +49,7 @@ func (s *Store) BeginScript(ctx context.Context, n ExecutionScript) (*ExecutionS
 		return &old, nil
 	}
 	n.Attempt = old.Attempt + 1
-	err = changed(s.writer(ctx).Model(&ExecutionScript{}).Where("execution_id = ? AND key = ? AND attempt = ?", n.ExecutionID, n.Key, old.Attempt).
+	err := changed(s.writer(ctx).Model(&ExecutionScript{}).Where("execution_id = ? AND key = ? AND attempt = ?", n.ExecutionID, n.Key, old.Attempt).
 		Updates(map[string]any{"attempt": n.Attempt, "started_at": n.StartedAt, "finished": false, "result": nil, "finished_at": nil}))
 	return &n, err
 }
