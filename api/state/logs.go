@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -38,47 +39,115 @@ type logQuery struct {
 // X-Slipway-From is the number of the first line in the answer.
 func (s *surface) writeLogs(w http.ResponseWriter, r *api.Request, q logQuery, e *models.Execution) error {
 	ctx := r.HTTP.Context()
-	from := q.From
+	from, last := q.From, [][]byte(nil)
 	if q.Tail > 0 {
-		next, err := s.Store.NextLogLine(ctx, e.ID)
-		if err != nil {
+		var err error
+		if from, last, err = s.tail(ctx, e, q.Tail); err != nil {
 			return err
 		}
-		from = max(0, next-q.Tail)
-	}
-	left := q.Limit
-	if left == 0 {
-		left = int(^uint(0) >> 1)
-	}
-	items, next, err := s.Executions.ReadLogs(ctx, e.ID, from, min(logBatch, left))
-	if err != nil {
-		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Slipway-From", strconv.FormatInt(from, 10))
-	out := bufio.NewWriter(w)
-	encoder := json.NewEncoder(out)
+	out := bufio.NewWriterSize(w, 32<<10)
 	_ = out.WriteByte('[')
-	for first := true; len(items) > 0; {
-		for _, item := range items {
-			if !first {
-				_ = out.WriteByte(',')
+	written := 0
+	put := func(item []byte) error {
+		if written > 0 {
+			_ = out.WriteByte(',')
+		}
+		written++
+		_, err := out.Write(bytes.TrimSuffix(item, []byte("\n")))
+		return err
+	}
+	var err error
+	if last != nil {
+		for _, item := range last {
+			if err = put(item); err != nil {
+				break
 			}
-			first = false
-			if err := encoder.Encode(item); err != nil {
-				return err
-			}
 		}
-		left -= len(items)
-		if left <= 0 {
-			break
-		}
-		if items, next, err = s.Executions.ReadLogs(ctx, e.ID, next, min(logBatch, left)); err != nil {
-			return err
-		}
+	} else {
+		err = s.eachLine(ctx, e, from, q.Limit, put)
+	}
+	if err != nil {
+		return err // nothing has left the buffer yet, or the connection breaks off: an incomplete list is not valid JSON
 	}
 	_, _ = out.WriteString("]\n")
 	return out.Flush()
+}
+
+// tail gives the last n lines and the number of the first of them. Where chunks are still there their numbers tell where
+// to begin, and the lines are left to be read; a log that was moved to storage is gone through once.
+func (s *surface) tail(ctx context.Context, e *models.Execution, n int64) (int64, [][]byte, error) {
+	next, err := s.Store.NextLogLine(ctx, e.ID)
+	if err != nil {
+		return 0, nil, err
+	}
+	if next > 0 {
+		return max(0, next-n), nil, nil
+	}
+	ring, count := make([][]byte, 0, min(n, 1000)), int64(0)
+	err = s.eachLine(ctx, e, 0, 0, func(item []byte) error {
+		if item = bytes.Clone(item); count < n {
+			ring = append(ring, item)
+		} else {
+			ring[count%n] = item
+		}
+		count++
+		return nil
+	})
+	if err != nil || count <= n {
+		return 0, ring, err
+	}
+	begin := count % n
+	return count - n, append(ring[begin:len(ring):len(ring)], ring[:begin]...), nil
+}
+
+// errEnough ends the reading of a log at the limit.
+var errEnough = errors.New("enough")
+
+// eachLine calls put for each stored line from one on, at most limit times (0: for all), as JSON.
+func (s *surface) eachLine(ctx context.Context, e *models.Execution, from int64, limit int, put func(item []byte) error) error {
+	if e.Status.Final() {
+		// The log is closed: following it ends by itself, and reads it once, wherever it is stored.
+		left := limit
+		err := s.Executions.FollowLogs(ctx, e.ID, from, func(_ int64, item []byte) error {
+			if err := put(item); err != nil {
+				return err
+			}
+			if left--; left == 0 {
+				return errEnough
+			}
+			return nil
+		})
+		if errors.Is(err, errEnough) {
+			return nil
+		}
+		return err
+	}
+	for left := limit; ; {
+		size := logBatch
+		if limit > 0 {
+			size = min(size, left)
+		}
+		items, next, err := s.Executions.ReadLogs(ctx, e.ID, from, size)
+		if err != nil || len(items) == 0 {
+			return err
+		}
+		for _, item := range items {
+			b, err := json.Marshal(item)
+			if err != nil {
+				return err
+			}
+			if err := put(b); err != nil {
+				return err
+			}
+		}
+		from = next
+		if left -= len(items); limit > 0 && left <= 0 {
+			return nil
+		}
+	}
 }
 
 // appendLogs takes one log item or a list of them, from the run itself.

@@ -73,6 +73,9 @@ const (
 	pipelinePath       = pipelinesOfProject + "by-name/{pipeline}/"
 )
 
+// maxPipeline is how large a pipeline may be: as it is read, with every member of 50 phases of 50 steps.
+const maxPipeline = 8 << 20
+
 func (s *surface) pipelineRows() []api.Row {
 	return []api.Row{
 		{Method: http.MethodGet, Path: pipelinesPath, Operation: "getAllVisiblePipelines", Summary: "Get all visible pipelines.",
@@ -80,11 +83,11 @@ func (s *surface) pipelineRows() []api.Row {
 		{Method: http.MethodGet, Path: pipelinesOfProject, Operation: "getPipelinesByProject", Summary: "Get pipelines by project",
 			Permission: s.in("pipeline:read"), Handler: api.Handle(s.projectPipelines)},
 		{Method: http.MethodPost, Path: pipelinesOfProject + "add", Operation: "addANewPipeline", Summary: "Add a new pipeline",
-			Permission: s.in("pipeline:create"), Handler: api.Handle(s.addPipeline)},
+			Permission: s.in("pipeline:create"), MaxBody: maxPipeline, Handler: api.Handle(s.addPipeline)},
 		{Method: http.MethodGet, Path: pipelinePath, Operation: "getAPipeline", Summary: "Get a pipeline.",
 			Permission: s.in("pipeline:read"), Handler: api.Handle(s.getPipeline)},
 		{Method: http.MethodPut, Path: pipelinePath, Operation: "updateAPipeline", Summary: "Update a pipeline.",
-			Permission: s.in("pipeline:update"), Handler: api.Handle(s.updatePipeline)},
+			Permission: s.in("pipeline:update"), MaxBody: maxPipeline, Handler: api.Handle(s.updatePipeline)},
 		{Method: http.MethodDelete, Path: pipelinePath, Operation: "deleteAPipeline", Summary: "Delete a pipeline.",
 			Permission: s.in("pipeline:delete"), Handler: api.Handle(s.deletePipeline)},
 		{Method: http.MethodPost, Path: pipelinePath + "trigger", Operation: "triggerAPipeline", Summary: "Trigger a pipeline.",

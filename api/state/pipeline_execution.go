@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -46,11 +47,16 @@ func (s *surface) pipelineExecutionRows() []api.Row {
 	}
 }
 
-func showPipelineExecution(e *models.Execution) (PipelineExecution, error) {
-	d, err := definition[models.PipelineDefinition](e)
-	return PipelineExecution{Execution: showExecution(e), RunNr: e.Number,
-		Pipeline: Pipeline{Name: d.Name, Project: d.Project, ServiceAccountName: d.ServiceAccountName, Status: e.Status.StateStatus(false),
-			Phases: []PipelinePhase{}, Triggers: []PipelineTrigger{}}}, err
+// showPipelineExecution needs no definition: the project's name is looked up, and is "" where the project is gone.
+func (s *surface) showPipelineExecution(ctx context.Context) func(e *models.Execution) (PipelineExecution, error) {
+	return func(e *models.Execution) (PipelineExecution, error) {
+		p, err := s.Scopes.ProjectByID(ctx, e.ProjectID)
+		if err != nil && !errors.Is(err, models.ErrNotFound) {
+			return PipelineExecution{}, err
+		}
+		return PipelineExecution{Execution: showExecution(e), RunNr: e.Number,
+			Pipeline: Pipeline{Name: e.SubjectName, Project: p.Name, Status: e.Status.StateStatus(false), Phases: []PipelinePhase{}, Triggers: []PipelineTrigger{}}}, nil
+	}
 }
 
 func (s *surface) visiblePipelineExecutions(ctx context.Context, r *pageRequest) (PipelineExecutions, error) {
@@ -58,11 +64,16 @@ func (s *surface) visiblePipelineExecutions(ctx context.Context, r *pageRequest)
 	if err != nil {
 		return nil, err
 	}
-	return listExecutions(ctx, s, r.filter(models.ExecutionFilter{Kind: models.KindPipeline, Visible: v}), showPipelineExecution)
+	return s.listPipelineExecutions(ctx, r.page, models.ExecutionFilter{Visible: v})
+}
+
+func (s *surface) listPipelineExecutions(ctx context.Context, p page, f models.ExecutionFilter) (PipelineExecutions, error) {
+	f.Kind, f.Brief = models.KindPipeline, true
+	return listExecutions(ctx, s, p.filter(f), s.showPipelineExecution(ctx))
 }
 
 func (s *surface) projectPipelineExecutions(ctx context.Context, r *projectPage) (PipelineExecutions, error) {
-	return listExecutions(ctx, s, r.filter(models.ExecutionFilter{Kind: models.KindPipeline, ProjectID: projectID(ctx)}), showPipelineExecution)
+	return s.listPipelineExecutions(ctx, r.page, models.ExecutionFilter{ProjectID: projectID(ctx)})
 }
 
 type pipelinePage struct {
@@ -75,7 +86,7 @@ func (s *surface) pipelineExecutions(ctx context.Context, r *pipelinePage) (Pipe
 	if err != nil {
 		return nil, err
 	}
-	return listExecutions(ctx, s, r.filter(models.ExecutionFilter{Kind: models.KindPipeline, SubjectID: p.ID}), showPipelineExecution)
+	return s.listPipelineExecutions(ctx, r.page, models.ExecutionFilter{SubjectID: p.ID})
 }
 
 type pipelineExecutionRequest struct {
@@ -97,7 +108,7 @@ func (s *surface) getPipelineExecution(ctx context.Context, r *pipelineExecution
 	if err != nil {
 		return nil, err
 	}
-	out, err := showPipelineExecution(e)
+	out, err := s.showPipelineExecution(ctx)(e)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +116,7 @@ func (s *surface) getPipelineExecution(ctx context.Context, r *pipelineExecution
 	if err != nil {
 		return nil, err
 	}
-	out.Pipeline.Phases = showPhases(d.Phases)
+	out.Pipeline.Name, out.Pipeline.ServiceAccountName, out.Pipeline.Phases = d.Name, d.ServiceAccountName, showPhases(d.Phases)
 	if err := s.fillSteps(ctx, e, out.Pipeline.Phases); err != nil {
 		return nil, err
 	}
