@@ -52,13 +52,17 @@ test: temporal $(TESTSUM) ## run all tests that take less than a minute each
 check: check-format check-modules lint check-workflows check-vulnerabilities test ## everything the build server runs
 	@echo "check: all good"
 
+# The packages with tests behind a build tag. They run one after another: they share the machine that they measure.
+tagged = $$(grep -rl '^//go:build $(1)$$' --include='*_test.go' . | xargs -r -n1 dirname | sort -u)
+
 .PHONY: soak
 soak: build temporal ## loads and kills that take longer: tests with the build tag soak
-	go test -count=1 -timeout 3h -tags soak -run Soak ./...
+	go test -count=1 -p 1 -timeout 3h -tags soak -run Soak -v $(call tagged,soak)
 
 .PHONY: bench
 bench: temporal ## measure; every figure ends as a RATIO line (docs/benchmarks.md)
-	go test -count=1 -timeout 1h -tags bench -run '^TestBench' -v ./... | grep -E '^(RATIO|FAIL|panic|---|ok|#)|^ +(RATIO|#)' | grep -v 'no test files'
+	go test -count=1 -p 1 -timeout 1h -tags bench -run '^TestBench' -v $(call tagged,bench) \
+		| grep -E '^ *(RATIO|#|--- |FAIL|panic|ok )|_test\.go:'
 
 .PHONY: fmt
 fmt: ## format the code
