@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
 
 	"slipway/internal/version"
 )
@@ -108,47 +109,78 @@ func contains(list []string, text string) bool {
 	return false
 }
 
-// With ten thousand versions PostgreSQL must take the highest from an index, and never sort.
+// With ten thousand versions the databases must take the one from an index, and never sort or read them all.
 func TestManyVersionsAreReadFromTheIndex(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, s *Store, _ *clock) {
 		ctx := context.Background()
 		app := manyVersions(t, s, "ns", "app", 10_000)
-		queries := map[string]string{
-			"latest":   "SELECT * FROM releases WHERE application_id = ? ORDER BY sort_key DESC, version DESC LIMIT 1",
-			"previous": "SELECT * FROM releases WHERE application_id = ? AND sort_key < '015' ORDER BY sort_key DESC, version DESC LIMIT 1",
-			"prefix":   "SELECT * FROM releases WHERE application_id = ? AND sort_key > '011' AND sort_key < '011~' AND substr(version, 1, 2) = '1.' ORDER BY sort_key DESC, version DESC LIMIT 1",
-			"exact":    "SELECT * FROM releases WHERE application_id = ? AND version = '7.77'",
-		}
 		explain := "EXPLAIN QUERY PLAN "
 		if s.Dialect() == PostgreSQL {
 			explain = "EXPLAIN "
 			require.NoError(t, s.writer(ctx).Exec("ANALYZE").Error)
 		}
-		for name, q := range queries {
-			rows, err := s.reader(ctx).Raw(explain+q, app).Rows()
-			require.NoError(t, err)
-			columns, err := rows.Columns()
-			require.NoError(t, err)
-			var plan strings.Builder
-			for rows.Next() {
-				cells := make([]any, len(columns))
-				for i := range cells {
-					cells[i] = new(any)
-				}
-				require.NoError(t, rows.Scan(cells...))
-				for _, c := range cells {
-					fmt.Fprint(&plan, *c.(*any), " ")
-				}
-				plan.WriteString("\n")
+		// The statements are the real ones, taken down as they run.
+		var statement string
+		err := s.read.Callback().Query().After("gorm:query").Register("take_down", func(g *gorm.DB) {
+			statement = g.Explain(g.Statement.SQL.String(), g.Statement.Vars...)
+		})
+		require.NoError(t, err)
+		for name, run := range map[string]func() (string, error){
+			"latest": func() (string, error) {
+				return versionOf(s.ReleaseByQuery(ctx, app, version.Query{Kind: version.Latest}))
+			},
+			"prefix": func() (string, error) {
+				return versionOf(s.ReleaseByQuery(ctx, app, version.Query{Kind: version.Prefix, Value: "7."}))
+			},
+			"exact": func() (string, error) {
+				return versionOf(s.ReleaseByQuery(ctx, app, version.Query{Kind: version.Exact, Value: "7.77"}))
+			},
+			"previous": func() (string, error) { return versionOf(s.PreviousRelease(ctx, app, "7.77")) },
+			"next":     func() (string, error) { return s.NextVersion(ctx, app, "7.") },
+		} {
+			have, err := run()
+			require.NoError(t, err, name)
+			want := map[string]string{"latest": "99.99", "prefix": "7.99", "exact": "7.77", "previous": "7.76", "next": "7.100"}[name]
+			require.Equal(t, want, have, name)
+			plan := planOf(t, s, explain+statement)
+			t.Logf("%s: %s\n%s", name, statement, plan)
+			require.Contains(t, plan, "releases_", name)
+			for _, slow := range []string{"seq scan", "sort key", "temp b-tree", "scan releases"} {
+				require.NotContains(t, plan, slow, name)
 			}
-			require.NoError(t, rows.Close())
-			t.Logf("%s:\n%s", name, plan.String())
-			require.Contains(t, strings.ToLower(plan.String()), "releases_", name)
-			require.NotContains(t, strings.ToLower(plan.String()), "seq scan", name)
-			require.NotContains(t, strings.ToLower(plan.String()), "sort key", name)
-			require.NotContains(t, strings.ToLower(plan.String()), "temp b-tree", name)
 		}
 	})
+}
+
+func versionOf(r *Release, err error) (string, error) {
+	if err != nil {
+		return "", err
+	}
+	return r.Version, nil
+}
+
+// planOf is how the database would run a statement, in lower case.
+func planOf(t *testing.T, s *Store, statement string) string {
+	t.Helper()
+	rows, err := s.reader(context.Background()).Raw(statement).Rows()
+	require.NoError(t, err)
+	defer rows.Close()
+	columns, err := rows.Columns()
+	require.NoError(t, err)
+	var plan strings.Builder
+	for rows.Next() {
+		cells := make([]any, len(columns))
+		for i := range cells {
+			cells[i] = new(any)
+		}
+		require.NoError(t, rows.Scan(cells...))
+		for _, c := range cells {
+			fmt.Fprint(&plan, *c.(*any), " ")
+		}
+		plan.WriteString("\n")
+	}
+	require.NoError(t, rows.Err())
+	return strings.ToLower(plan.String())
 }
 
 // manyVersions makes an application with n versions, 100 for each major one, and gives its id.

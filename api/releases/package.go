@@ -14,14 +14,11 @@ import (
 	"slipway/models"
 )
 
-// stall is how long a sender or receiver of a package may do nothing before the connection is given up.
-const stall = time.Minute
-
 // uploadPackage reads the part named "file" of a multipart form straight into storage.
 func (s *surface) uploadPackage(w http.ResponseWriter, r *api.Request, req *versionPath) error {
 	ctx := r.HTTP.Context()
 	// net/http reads a body in pieces of 4 KiB for the multipart reader; one large buffer below it saves system calls.
-	body := &stallReader{r: r.HTTP.Body, rc: http.NewResponseController(w)}
+	body := &stallReader{r: r.HTTP.Body, rc: http.NewResponseController(w), stall: s.Stall}
 	r.HTTP.Body = io.NopCloser(bufio.NewReaderSize(body, 256<<10))
 	err := func() error {
 		form, err := r.HTTP.MultipartReader()
@@ -64,13 +61,14 @@ func (s *surface) uploadPackage(w http.ResponseWriter, r *api.Request, req *vers
 
 // stallReader gives up a connection that sends nothing for too long; a slow one may take its time.
 type stallReader struct {
-	r  io.Reader
-	rc *http.ResponseController
+	r     io.Reader
+	rc    *http.ResponseController
+	stall time.Duration
 }
 
 func (s *stallReader) Read(p []byte) (int, error) {
 	// Connections that know no deadlines are the tests'.
-	_ = s.rc.SetReadDeadline(time.Now().Add(stall))
+	_ = s.rc.SetReadDeadline(time.Now().Add(s.stall))
 	n, err := s.r.Read(p)
 	_ = s.rc.SetReadDeadline(time.Time{})
 	return n, err
@@ -79,11 +77,12 @@ func (s *stallReader) Read(p []byte) (int, error) {
 // stallWriter gives up a receiver that takes nothing for too long.
 type stallWriter struct {
 	http.ResponseWriter
-	rc *http.ResponseController
+	rc    *http.ResponseController
+	stall time.Duration
 }
 
 func (s *stallWriter) Write(p []byte) (int, error) {
-	_ = s.rc.SetWriteDeadline(time.Now().Add(stall))
+	_ = s.rc.SetWriteDeadline(time.Now().Add(s.stall))
 	n, err := s.ResponseWriter.Write(p)
 	_ = s.rc.SetWriteDeadline(time.Time{})
 	return n, err
@@ -101,7 +100,7 @@ func (s *surface) downloadPackage(w http.ResponseWriter, r *api.Request, req *ve
 	h.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="%s-%s.tgz"`, req.Name, req.Version))
 	h.Set("ETag", `"`+p.Found.Release.PackageSHA256+`"`)
 	h.Set("Cache-Control", "private, no-cache")
-	counted := &countingDownload{ResponseWriter: &stallWriter{ResponseWriter: w, rc: http.NewResponseController(w)},
+	counted := &countingDownload{ResponseWriter: &stallWriter{ResponseWriter: w, rc: http.NewResponseController(w), stall: s.Stall},
 		count: func() { s.Inventory.CountDownload(r.HTTP.Context(), p.Found) }}
 	http.ServeContent(counted, r.HTTP, "", uploadedAt(p.Found.Release), p)
 	return nil

@@ -2,6 +2,7 @@ package releases_test
 
 import (
 	"archive/tar"
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -54,7 +55,6 @@ type entry struct {
 	name, content string
 	kind          byte
 	link          string
-	size          int64 // claimed, where it is not the content's
 }
 
 func archiveOf(t testing.TB, entries ...entry) []byte {
@@ -313,9 +313,10 @@ func TestUploadThatBreaksOff(t *testing.T) {
 	require.Equal(t, 404, s.get(appPath+"/download").status)
 	require.NoError(t, conn.Close())
 	require.Eventually(t, func() bool { return len(filesIn(t, s.files)) == 0 }, 10*time.Second, time.Millisecond)
-	keys, err := s.store.AbandonUploads(t.Context(), time.Now().Add(time.Hour), 10)
-	require.NoError(t, err)
-	require.Empty(t, keys, "nothing is left for the sweeper")
+	require.Eventually(t, func() bool {
+		keys, err := s.store.AbandonUploads(t.Context(), time.Now().Add(time.Hour), 10)
+		return err == nil && len(keys) == 0
+	}, 10*time.Second, time.Millisecond, "something is left for the sweeper")
 	require.Equal(t, 404, s.get(appPath+"/download").status)
 	require.Equal(t, 200, s.upload(appPath+"/upload", "", archive).status)
 	require.Equal(t, archive, []byte(s.get(appPath+"/download").body))
@@ -443,6 +444,27 @@ func TestStorageFails(t *testing.T) {
 	storage.failCommit = false
 	require.Equal(t, 200, s.upload(appPath+"/upload", "", archive).status)
 	require.Equal(t, archive, []byte(s.get(appPath+"/download").body))
+}
+
+// S19: a sender that falls silent is given up, and takes nothing with it.
+func TestS19SilentSenderIsGivenUp(t *testing.T) {
+	s := newServer(t, options{stall: 50 * time.Millisecond})
+	s.register("ns", app1)
+	contentType, body := form(t, "file", "x.tgz", packageOf(t, app1, map[string]string{"a": string(noise(1 << 20))}))
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	require.NoError(t, err)
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST %s/upload HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", appPath, contentType, len(body))
+	_, err = conn.Write(body[:len(body)/2])
+	require.NoError(t, err)
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.Equal(t, 400, res.StatusCode)
+	require.Equal(t, "The upload broke off: the package did not arrive completely", string(text))
+	require.Empty(t, filesIn(t, s.files))
 }
 
 // What could not be cleaned up at once is on record, and the sweeper removes it; what is in use it leaves alone.

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -43,6 +44,7 @@ type options struct {
 	blob        *blob.Store
 	development bool
 	publicURL   string
+	stall       time.Duration
 }
 
 func newServer(t testing.TB, o options) *server {
@@ -71,7 +73,7 @@ func newServer(t testing.TB, o options) *server {
 	require.NoError(t, err)
 	service := &inventory.Service{Store: store, Blob: o.blob}
 	group, err := releases.New(releases.Options{Store: store, Inventory: service, Policy: policy, Scopes: api.NewScopes(store, api.ScopesOptions{}),
-		Login: releases.Login{Mode: o.mode, Sessions: auth, PublicURL: o.publicURL}, Development: o.development, Version: "1.2.3"})
+		Login: releases.Login{Mode: o.mode, Sessions: auth, PublicURL: o.publicURL}, Development: o.development, Stall: o.stall, Version: "1.2.3"})
 	require.NoError(t, err)
 	handler, err := api.New(api.Options{Groups: []api.Group{group}, Authenticator: releases.ForLogins(auth), Policy: policy, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"time"
 
 	"slipway/api"
 	"slipway/internal/problem"
@@ -28,6 +29,9 @@ type Options struct {
 	Login Login
 	// Development adds the row that wipes the inventory. It is refused unless authentication is off.
 	Development bool
+	// Stall is how long a sender or receiver of a package may do nothing before its connection is given up; 0 means a
+	// minute.
+	Stall time.Duration
 	// Version of this program, without "v".
 	Version string
 }
@@ -38,6 +42,9 @@ type surface struct{ Options }
 func New(o Options) (api.Group, error) {
 	if o.Development && o.Login.Mode != LoginNone {
 		return api.Group{}, errors.New("development mode lets everybody wipe the inventory: it works only when authentication is off")
+	}
+	if o.Stall == 0 {
+		o.Stall = time.Minute
 	}
 	s := &surface{Options: o}
 	return api.Group{

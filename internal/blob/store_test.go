@@ -120,6 +120,20 @@ func TestFolderIsMadeAgainAfterItWasDeleted(t *testing.T) {
 	require.Equal(t, []string{"x/y"}, keys(t, s, ""))
 }
 
+func TestPrefix(t *testing.T) {
+	dir := t.TempDir()
+	all, err := blob.Open(t.Context(), "file://"+dir)
+	require.NoError(t, err)
+	defer all.Close()
+	part, err := blob.Open(t.Context(), "file://"+dir+"?prefix=part/")
+	require.NoError(t, err)
+	defer part.Close()
+	_, err = part.Put(t.Context(), "x", strings.NewReader("1"))
+	require.NoError(t, err)
+	require.Equal(t, []string{"x"}, keys(t, part, ""))
+	require.Equal(t, []string{"part/x"}, keys(t, all, ""))
+}
+
 func TestKeysCannotLeaveTheFolder(t *testing.T) {
 	parent := t.TempDir()
 	s, err := blob.Open(t.Context(), "file://"+filepath.Join(parent, "files"))
