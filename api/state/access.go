@@ -101,8 +101,9 @@ func bad(err error) error {
 	return problem.Wrap(problem.Invalid, err, "%s", err.Error())
 }
 
-// change runs a write and its audit line in one transaction.
-func (s *surface) change(ctx context.Context, e models.AuditEntry, fn func(tx *models.Store) error) error {
+// change runs a write and its audit line in one transaction. fn may still add to the line what only it finds out, such
+// as the id of what it makes.
+func (s *surface) change(ctx context.Context, e *models.AuditEntry, fn func(tx *models.Store) error) error {
 	by := api.SubjectOf(ctx)
 	e.ActorKind, e.ActorID, e.ActorName, e.Result = by.Kind, by.ID, by.Name, "ok"
 	if r := api.From(ctx); e.ProjectID == "" && r != nil && len(r.Resource.Scopes) > 0 {
@@ -112,11 +113,22 @@ func (s *surface) change(ctx context.Context, e models.AuditEntry, fn func(tx *m
 		if err := fn(tx); err != nil {
 			return err
 		}
-		return tx.Audit(ctx, e)
+		return tx.Audit(ctx, *e)
+	})
+}
+
+// create is change for a write that makes a thing: id is where its id stands afterwards.
+func (s *surface) create(ctx context.Context, e *models.AuditEntry, id *string, fn func(tx *models.Store) error) error {
+	return s.change(ctx, e, func(tx *models.Store) error {
+		if err := fn(tx); err != nil {
+			return err
+		}
+		e.ResourceID = *id
+		return nil
 	})
 }
 
 // audit names what a change was done to.
-func audit(action, kind, id, name string) models.AuditEntry {
-	return models.AuditEntry{Action: action, ResourceKind: kind, ResourceID: id, ResourceName: name}
+func audit(action, kind, id, name string) *models.AuditEntry {
+	return &models.AuditEntry{Action: action, ResourceKind: kind, ResourceID: id, ResourceName: name}
 }

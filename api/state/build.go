@@ -194,7 +194,7 @@ func (s *surface) addBuild(ctx context.Context, r *buildCreate) (*Build, error) 
 	if r.Body.PrivateKey != "" {
 		secrets.PrivateKey = &r.Body.PrivateKey
 	}
-	err = s.change(ctx, audit("build:create", "build", "", r.Environment+"/"+b.Name), func(tx *models.Store) error {
+	err = s.create(ctx, audit("build:create", "build", "", r.Environment+"/"+b.Name), &b.ID, func(tx *models.Store) error {
 		return tx.CreateBuild(ctx, b, secrets)
 	})
 	if err != nil {

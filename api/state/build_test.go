@@ -331,3 +331,10 @@ func TestProjectsByGroup(t *testing.T) {
 	k.as("rita").get("/api/v1/state/__get_projects_by_group").is(http.StatusBadRequest)
 	require.Equal(t, "shop", fmt.Sprint(at(k.as("rita").get(path+"platform").object(), "shop", "name")))
 }
+
+// finish ends an execution well.
+func finish(k *kit, id string) {
+	k.t.Helper()
+	_, err := k.store.FinishExecution(context.Background(), id, models.StatusOK, "", nil)
+	require.NoError(k.t, err)
+}

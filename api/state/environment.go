@@ -105,7 +105,7 @@ func (s *surface) addEnvironment(ctx context.Context, r *environmentCreate) (api
 		return api.Empty{}, bad(err)
 	}
 	e := &models.Environment{ProjectID: projectID(ctx), Name: r.Body.Name, Description: r.Body.Description, Metadata: r.Body.Metadata, Inputs: r.Body.Inputs}
-	return api.Empty{}, taken(s.change(ctx, audit("environment:create", "environment", "", r.Body.Name), func(tx *models.Store) error {
+	return api.Empty{}, taken(s.create(ctx, audit("environment:create", "environment", "", r.Body.Name), &e.ID, func(tx *models.Store) error {
 		return tx.CreateEnvironment(ctx, e)
 	}))
 }

@@ -90,7 +90,7 @@ func (s *surface) trigger(ctx context.Context, action string, r executions.Trigg
 
 // record writes the audit line of a change that Executions made. It cannot stand in the same transaction: an execution
 // is recorded before its workflow starts, and what the start answers decides whether it was one.
-func (s *surface) record(ctx context.Context, entry models.AuditEntry, e *models.Execution) error {
+func (s *surface) record(ctx context.Context, entry *models.AuditEntry, e *models.Execution) error {
 	entry.Detail = map[string]any{"execution": e.ID, "number": e.Number}
 	return s.change(ctx, entry, func(*models.Store) error { return nil })
 }

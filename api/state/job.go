@@ -194,7 +194,7 @@ func (s *surface) addJob(ctx context.Context, r *jobCreate) (*DeploymentJob, err
 	if err := s.fillJob(ctx, j, &r.Body); err != nil {
 		return nil, err
 	}
-	err = s.change(ctx, audit("deployment-job:create", "deployment", "", e.Name+"/"+j.Name), func(tx *models.Store) error {
+	err = s.create(ctx, audit("deployment-job:create", "deployment", "", e.Name+"/"+j.Name), &j.ID, func(tx *models.Store) error {
 		return tx.CreateDeploymentJob(ctx, j)
 	})
 	if err != nil {

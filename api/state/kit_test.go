@@ -40,6 +40,7 @@ type kit struct {
 	tokens   map[string]string
 	groups   []api.Group
 	sealer   *sealer
+	blobs    blobs
 
 	authenticator api.Authenticator
 	policy        api.Policy
@@ -79,8 +80,8 @@ func newKit(t testing.TB, url string) *kit {
 	require.NoError(t, err)
 	auth, err := api.NewAuthenticator(store, api.AuthenticatorOptions{})
 	require.NoError(t, err)
-	k := &kit{t: t, store: store, temporal: &fakeTemporal{}, tokens: map[string]string{}, sealer: sealer, authenticator: auth, policy: engine}
-	k.service = executions.New(store, k.temporal, executions.NewLocalBus(), sealer, nil, nil, nil, executions.Config{})
+	k := &kit{t: t, store: store, temporal: &fakeTemporal{}, tokens: map[string]string{}, sealer: sealer, blobs: blobs{}, authenticator: auth, policy: engine}
+	k.service = executions.New(store, k.temporal, executions.NewLocalBus(), sealer, k.blobs, nil, nil, executions.Config{})
 	scopes := api.NewScopes(store, api.ScopesOptions{})
 	k.groups = []api.Group{
 		state.New(state.Options{Store: store, Policy: engine, Scopes: scopes, Authenticator: auth, Executions: k.service, Queues: []string{"far-away"}, PublicURL: "https://slipway.example.com"}),
@@ -254,6 +255,21 @@ func (f *fakeTemporal) CancelWorkflow(_ context.Context, id, _ string) error {
 
 func (f *fakeTemporal) SignalWorkflow(_ context.Context, id, _, _ string, _ any) error {
 	return f.record(&f.signalled, id)
+}
+
+// blobs is storage in memory.
+type blobs map[string][]byte
+
+func (b blobs) Read(_ context.Context, key string) ([]byte, error) {
+	if data, ok := b[key]; ok {
+		return data, nil
+	}
+	return nil, errors.New("no such blob: " + key)
+}
+
+func (b blobs) Write(_ context.Context, key string, data []byte) error {
+	b[key] = data
+	return nil
 }
 
 // sealer encrypts with a key of its own, as the keyring does.

@@ -72,6 +72,48 @@ func TestLogs(t *testing.T) {
 	})
 }
 
+// TestLogsAfterTheEnd: a log reads alike while it grows, when it is closed, and when it has moved to storage.
+func TestLogsAfterTheEnd(t *testing.T) {
+	k := onSQLite(t)
+	k.shop()
+	ctx := context.Background()
+	id, path, token := running(k, "web")
+	run := &caller{k: k, token: token, head: http.Header{}}
+	for from := 0; from < 1500; from += 500 {
+		run.post(path+"logs", lines(from, from+500)).ok()
+	}
+	same := func() {
+		t.Helper()
+		for query, want := range map[string][]map[string]any{"": lines(0, 1500), "?from=1400": lines(1400, 1500), "?from=10&limit=1005": lines(10, 1015), "?limit=1": lines(0, 1),
+			"?tail=3": lines(1497, 1500), "?tail=1500": lines(0, 1500), "?tail=9999": lines(0, 1500), "?from=1500": {}} {
+			var got []map[string]any
+			k.as("rita").get(path + "logs" + query).into(&got)
+			require.Equal(t, want, got, query)
+		}
+	}
+	same()
+	_, err := k.store.FinishExecution(ctx, id, models.StatusOK, "", nil)
+	require.NoError(t, err)
+	same()
+	chunks, err := k.store.LogChunks(ctx, id, 0, 1000)
+	require.NoError(t, err)
+	var all []byte
+	for _, c := range chunks {
+		all = append(all, c.Data...)
+	}
+	k.blobs["logs/"+id+".jsonl"] = all
+	require.NoError(t, k.store.LogsArchived(ctx, id))
+	same()
+	require.Equal(t, "1497", k.as("rita").get(path+"logs?tail=3").header.Get("X-Slipway-From"))
+	conn, err := follow(k, "rita", path+"logs_ws?from=1499")
+	require.NoError(t, err)
+	item, err := readLine(t, conn)
+	require.NoError(t, err)
+	require.Equal(t, line(1499), item)
+	_, err = readLine(t, conn)
+	require.ErrorContains(t, err, "StatusNormalClosure")
+}
+
 // TestS5OnlyTheRunWritesItsLogs: not even an administrator puts words into a log's mouth.
 func TestS5OnlyTheRunWritesItsLogs(t *testing.T) {
 	k := onSQLite(t)

@@ -128,7 +128,7 @@ func (s *surface) addNamespace(ctx context.Context, r *namespaceCreate) (api.Emp
 	}
 	id := projectID(ctx)
 	n := &models.Namespace{Name: b.Name, ProjectID: &id, Description: b.Description, Logo: b.Logo, OrgURL: b.OrgURL, CreatedBy: api.SubjectOf(ctx).Name}
-	return api.Empty{}, taken(s.change(ctx, audit("namespace:create", "namespace", "", b.Name), func(tx *models.Store) error {
+	return api.Empty{}, taken(s.create(ctx, audit("namespace:create", "namespace", "", b.Name), &n.ID, func(tx *models.Store) error {
 		return tx.CreateNamespace(ctx, n)
 	}))
 }

@@ -202,7 +202,7 @@ func (s *surface) addPipeline(ctx context.Context, r *pipelineCreate) (*Pipeline
 	if err := s.fillPipeline(ctx, p, &r.Body); err != nil {
 		return nil, err
 	}
-	err := s.change(ctx, audit("pipeline:create", "pipeline", "", p.Name), func(tx *models.Store) error {
+	err := s.create(ctx, audit("pipeline:create", "pipeline", "", p.Name), &p.ID, func(tx *models.Store) error {
 		if err := tx.CreatePipeline(ctx, p); err != nil {
 			return err
 		}

@@ -214,6 +214,7 @@ func (s *surface) addProject(ctx context.Context, r *projectWrite) (api.Empty, e
 		if err := tx.CreateProject(ctx, p); err != nil {
 			return err
 		}
+		entry.ResourceID, entry.ProjectID = p.ID, p.ID
 		// Whoever adds a project owns it.
 		return tx.AddGrant(ctx, &models.Grant{SubjectKind: by.Kind, SubjectID: by.ID, ScopeKind: models.ScopeProject, ScopeID: p.ID, Role: policies.RoleOwner})
 	})

@@ -78,7 +78,7 @@ func (s *surface) addRepository(ctx context.Context, r *repositoryCreate) (api.E
 	if err := fillRepository(repo, &r.Body); err != nil {
 		return api.Empty{}, err
 	}
-	return api.Empty{}, taken(s.change(ctx, audit("repository:create", "repository", "", repo.Name), func(tx *models.Store) error {
+	return api.Empty{}, taken(s.create(ctx, audit("repository:create", "repository", "", repo.Name), &repo.ID, func(tx *models.Store) error {
 		return tx.CreateRepository(ctx, repo, &r.Body.PrivateKey)
 	}))
 }
