@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 
@@ -25,13 +26,26 @@ func copyChecked(w io.Writer, r io.Reader, limit int64, check func(io.Reader) er
 		free <- make([]byte, chunkSize)
 	}
 	result := make(chan error, 1)
-	go func() { result <- check(&chunkReader{chunks: chunks, free: free}) }()
+	reader := &chunkReader{chunks: chunks, free: free}
+	go func() {
+		defer func() {
+			// Nobody else recovers in this goroutine, and a package must not end the process.
+			if p := recover(); p != nil {
+				result <- fmt.Errorf("check the package: panic: %v", p)
+			}
+		}()
+		result <- check(reader)
+	}()
 	err := copyChunks(w, r, limit, chunks, free, result)
 	close(chunks)
-	if checked := <-result; err == nil {
-		return checked
+	checked := <-result
+	switch {
+	case err != nil:
+		return err
+	case checked == nil && !reader.ended:
+		return problem.New(problem.Invalid, "The package goes on behind its end")
 	}
-	return err
+	return checked
 }
 
 func copyChunks(w io.Writer, r io.Reader, limit int64, chunks chan<- []byte, free <-chan []byte, result chan error) error {
@@ -50,9 +64,6 @@ func copyChunks(w io.Writer, r io.Reader, limit int64, chunks chan<- []byte, fre
 			case chunks <- b[:n]:
 			case checked := <-result:
 				result <- checked
-				if checked == nil {
-					return problem.New(problem.Invalid, "The package goes on behind its end")
-				}
 				return nil // the caller reports what the check found
 			}
 		}
@@ -93,6 +104,7 @@ type chunkReader struct {
 	free   chan<- []byte
 	all    []byte
 	rest   []byte
+	ended  bool // the end was read; look at it only after the check
 }
 
 func (c *chunkReader) Read(p []byte) (int, error) {
@@ -103,6 +115,7 @@ func (c *chunkReader) Read(p []byte) (int, error) {
 		}
 		b, ok := <-c.chunks
 		if !ok {
+			c.ended = true
 			return 0, io.EOF
 		}
 		c.all, c.rest = b, b
