@@ -33,44 +33,42 @@ type attempt struct {
 	log       *logs.Log
 	state     *stateStore
 	decisions map[string]string
+	ended     []endedScript
 }
 
 // try runs f for an execution, in a fresh workspace, with a log, heartbeats and the ways to be cancelled, and turns what
 // comes of it into an outcome. Errors are for what another try may mend: then the server gives the work to a worker again.
 func (a *Scripts) try(ctx context.Context, in workflows.Input, f func(ctx context.Context, t *attempt) (models.Result, error)) (workflows.Outcome, error) {
-	e, err := a.Store.ExecutionByID(ctx, in.ExecutionID)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := a.Service.OnCancel(in.ExecutionID, func() { cancel(errCancelled) })
+	defer stop()
+	// Asked after the subscription: a request that came before it stands in the row.
+	before, err := a.Store.AttemptOf(ctx, in.ExecutionID)
 	if err != nil {
 		return workflows.Outcome{}, err
 	}
-	if e.Status.Final() {
+	e := &before.Execution
+	switch {
+	case e.Status.Final():
 		return workflows.Outcome{Status: e.Status, Reason: e.Reason}, nil
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	stop := a.Service.OnCancel(e.ID, func() { cancel(errCancelled) })
-	defer stop()
-	// Asked after the subscription: a request that came before it stands in the row.
-	if e, err = a.Store.ExecutionByID(ctx, in.ExecutionID); err != nil {
-		return workflows.Outcome{}, err
-	}
-	if e.CancelRequestedAt != nil {
+	case e.CancelRequestedAt != nil:
 		return workflows.Outcome{Status: models.StatusCancelled, Reason: cancelReason(e)}, nil
 	}
 	beats := a.heartbeat(ctx, cancel)
 	defer beats()
 
-	t := &attempt{Scripts: a, e: e, secrets: logs.NewSecrets()}
-	if t.decisions, err = a.Store.DecisionsOf(ctx, e.ID); err != nil {
-		return workflows.Outcome{}, err
+	t := &attempt{Scripts: a, e: e, secrets: logs.NewSecrets(), decisions: map[string]string{}}
+	t.state = &stateStore{store: a.Store, environmentID: e.EnvironmentID, by: t.by()}
+	if before.Decided {
+		if t.decisions, err = a.Store.DecisionsOf(ctx, e.ID); err != nil {
+			return workflows.Outcome{}, err
+		}
 	}
-	next, err := a.Store.NextLogLine(ctx, e.ID)
-	if err != nil {
-		return workflows.Outcome{}, err
-	}
-	// The log outlives a cancellation: what was said until then is worth reading.
-	keep := context.WithoutCancel(ctx)
+	keep, free := outlive(ctx, endingTime)
+	defer free()
 	sink := &logSink{a: a, id: e.ID}
-	t.log = logs.New(keep, logs.Options{Sink: sink.put, Secrets: t.secrets, FirstLine: next})
+	t.log = logs.New(keep, logs.Options{Sink: sink.put, Secrets: t.secrets, FirstLine: before.NextLine})
 	if n := activity.GetInfo(ctx).Attempt; n > 1 {
 		t.say(logs.LevelWarn, fmt.Sprintf("The worker that ran this was lost. Attempt %d begins.", n))
 	}
@@ -78,27 +76,118 @@ func (a *Scripts) try(ctx context.Context, in workflows.Input, f func(ctx contex
 		return workflows.Outcome{}, errors.Join(err, t.log.Close(keep))
 	}
 	result, ferr := f(ctx, t)
-	if t.state != nil {
-		ferr = errors.Join(ferr, t.state.flush(keep))
-	}
 	out, err := t.outcome(ctx, ferr)
 	if out.Status == models.StatusFailed {
 		t.say(logs.LevelError, out.Reason)
 	}
-	if len(result.Releases) > 0 || result.Release != "" {
-		err = errors.Join(err, a.Store.SetResult(keep, e.ID, result))
-	}
-	if lerr := t.log.Close(keep); lerr != nil {
-		a.Log.WarnContext(ctx, "the end of a log could not be stored", "execution", e.ID, "error", lerr)
-	}
-	sink.wake(keep)
+	err = errors.Join(err, t.end(keep, result, sink))
 	if werr := t.workspace.Wipe(); werr != nil {
 		a.Log.WarnContext(ctx, "a workspace could not be removed", "execution", e.ID, "error", werr)
 	}
-	if out.Reason != "" {
-		out.Reason = t.secrets.Mask(out.Reason)
-	}
+	out.Reason = t.secrets.Mask(out.Reason)
 	return out, err
+}
+
+// endingTime is how long an attempt that was ended may take to store what it has to say. Without a bound it would hang
+// for as long as the database is away, and with it the worker.
+const endingTime = 30 * time.Second
+
+// outlive gives a context that goes on for a while after ctx has ended.
+func outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			cancel()
+		case <-longer.Done():
+		}
+	})
+	return longer, func() { stop(); cancel() }
+}
+
+// end stores what is left of an attempt in one transaction: the state, the ends of its last scripts, the last lines of
+// its log and what it made. It is all there before the execution shows as ended.
+func (t *attempt) end(ctx context.Context, result models.Result, sink *logSink) error {
+	last, lerr := t.log.Finish(ctx)
+	err := t.Store.Tx(ctx, func(tx *models.Store) error {
+		if err := t.flushIn(ctx, tx); err != nil {
+			return err
+		}
+		if len(result.Releases) > 0 || result.Release != "" {
+			if err := tx.SetResult(ctx, t.e.ID, result); err != nil {
+				return err
+			}
+		}
+		if last.Count == 0 || sink.offset > 0 {
+			return nil
+		}
+		return tx.PutLogs(ctx, t.e.ID, last.FirstLine, last.Count, last.Data)
+	})
+	switch {
+	case err == nil && last.Count > 0 && sink.offset > 0:
+		err = sink.put(ctx, last)
+	case errors.Is(err, models.ErrExists):
+		// Somebody else wrote to the log by the API in the meantime: everything but the lines, then the lines behind.
+		if err = t.Store.Tx(ctx, func(tx *models.Store) error {
+			if err := t.flushIn(ctx, tx); err != nil {
+				return err
+			}
+			return tx.SetResult(ctx, t.e.ID, result)
+		}); err == nil {
+			err = sink.put(ctx, last)
+		}
+	}
+	if lerr != nil {
+		t.Scripts.Log.WarnContext(ctx, "the end of a log could not be stored", "execution", t.e.ID, "error", lerr)
+	}
+	t.Service.LogWritten(ctx, t.e.ID)
+	return err
+}
+
+// flushIn writes what may wait for the next transaction: changes of the state, and the ends of scripts that may be
+// repeated.
+func (t *attempt) flushIn(ctx context.Context, tx *models.Store) error {
+	if err := t.state.flushIn(ctx, tx); err != nil {
+		return err
+	}
+	for _, s := range t.ended {
+		if err := tx.EndScript(ctx, t.e.ID, s.key, s.result); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flushed forgets what flushIn wrote, once its transaction has committed.
+func (t *attempt) flushed() {
+	t.state.began()
+	t.ended = nil
+}
+
+// endedScript is the end of a script that waits to be recorded.
+type endedScript struct {
+	key    string
+	result []byte
+}
+
+// persist does what needs the database again and again until that answers: while it is away, or refuses to write, scripts
+// that have run must not count as lost. It ends with the attempt.
+func persist(ctx context.Context, f func() error) error {
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		err := f()
+		if err == nil || !models.Unavailable(err) {
+			return err
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return err
+		}
+	}
 }
 
 // outcome sorts what came of a try: an end of the execution, or an error after which the work is given out again.
@@ -233,8 +322,6 @@ func (s *logSink) put(ctx context.Context, c logs.Chunk) error {
 	return nil
 }
 
-func (s *logSink) wake(ctx context.Context) { s.a.Service.LogWritten(ctx, s.id) }
-
 // Log implements engine.Logger.
 func (t *attempt) Log(n engine.Entry) {
 	_ = t.log.Append(logs.Item{Timestamp: time.Now().UTC(), Message: n.Message, Level: n.Level, LogKey: n.Key, LogValues: n.Values,
@@ -250,7 +337,7 @@ func (t *attempt) Decide(ctx context.Context, key string, decide func() (string,
 	if err != nil {
 		return "", err
 	}
-	if err := t.Store.PutDecision(ctx, t.e.ID, key, v); err != nil {
+	if err := persist(ctx, func() error { return t.Store.PutDecision(ctx, t.e.ID, key, v) }); err != nil {
 		return "", err
 	}
 	t.decisions[key] = v

@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -31,7 +32,7 @@ func (a *Scripts) Build(ctx context.Context, in workflows.Input) (workflows.Outc
 		if err != nil {
 			return models.Result{}, err
 		}
-		t.state = &stateStore{store: t.Store, environmentID: t.e.EnvironmentID, by: t.by(), stages: stagesOf(d)}
+		t.state.stages = stagesOf(d)
 		steps, err := t.steps(d)
 		if err != nil {
 			return models.Result{}, err
@@ -130,14 +131,11 @@ func planOf(st models.BuildStep) string {
 // fetch puts the build's source into the workspace and records which commit it is. A repetition gets the commit that the
 // first try got, whatever was pushed since.
 func (t *attempt) fetch(ctx context.Context, d models.BuildDefinition) (models.Commit, error) {
-	key := ""
-	if b, err := t.Store.BuildByID(ctx, d.BuildID); err == nil {
-		var token string
-		if key, token, _, err = t.Store.SecretsOf(b); err != nil {
-			return models.Commit{}, fmt.Errorf("open the secrets of the build: %w", err)
-		}
-		t.hide(key, token)
+	key, token, err := t.Store.BuildKeys(ctx, d.BuildID)
+	if err != nil && !errors.Is(err, models.ErrNotFound) {
+		return models.Commit{}, fmt.Errorf("open the secrets of the build: %w", err)
 	}
+	t.hide(key, token)
 	want := d.Commit
 	if want == "" && t.e.Commit != nil {
 		want = t.e.Commit.Revision
@@ -148,7 +146,7 @@ func (t *attempt) fetch(ctx context.Context, d models.BuildDefinition) (models.C
 		return commit, err
 	}
 	if commit.Revision != "" && (t.e.Commit == nil || t.e.Commit.Revision != commit.Revision) {
-		if err := t.Store.SetCommit(ctx, t.e.ID, commit); err != nil {
+		if err := persist(ctx, func() error { return t.Store.SetCommit(ctx, t.e.ID, commit) }); err != nil {
 			return commit, err
 		}
 		t.e.Commit = &commit

@@ -22,7 +22,7 @@ func (a *Scripts) Deployment(ctx context.Context, in workflows.Input) (workflows
 		if err := t.e.DefinitionInto(&d); err != nil {
 			return models.Result{}, problem.Wrap(problem.Unprocessable, err, "the deployment job's definition cannot be read")
 		}
-		t.state = &stateStore{store: t.Store, environmentID: t.e.EnvironmentID, by: t.by(), stages: []string{state.StageDeploy}}
+		t.state.stages = []string{state.StageDeploy}
 		target := engine.Target{Project: d.Project, Environment: d.Environment, Deployment: d.Deployment, Providers: d.Providers}
 		inputs, err := t.inputs(ctx, d)
 		if err != nil {

@@ -37,21 +37,33 @@ type Policy interface {
 	Allow(ctx context.Context, s policies.Subject, action string, r policies.Resource) (bool, error)
 }
 
-// Claim gives the row to the workflow. A row that was abandoned or cancelled meanwhile is not claimed.
-func (a *Executions) Claim(ctx context.Context, in workflows.Input, firstRun string) (workflows.ClaimResult, error) {
-	e, err := a.Store.ExecutionByID(ctx, in.ExecutionID)
-	if errors.Is(err, models.ErrNotFound) {
-		return workflows.ClaimResult{Outcome: workflows.Outcome{Status: models.StatusAbandoned, Reason: "there is no such execution"}}, nil
+// Claim gives the row to the workflow. A row that was abandoned or cancelled meanwhile is not claimed. kind is the
+// workflow's: those of deployment jobs take the deployment that they change with their claim.
+func (a *Executions) Claim(ctx context.Context, in workflows.Input, firstRun, kind string) (workflows.ClaimResult, error) {
+	var deployments func(*models.Execution) ([]string, error)
+	if kind == workflows.DeploymentWorkflow {
+		deployments = func(e *models.Execution) ([]string, error) {
+			var d models.DeploymentDefinition
+			if err := e.DefinitionInto(&d); err != nil {
+				return nil, invalid(err)
+			}
+			return []string{d.Deployment}, nil
+		}
+	}
+	c, err := a.Store.ClaimExecution(ctx, in.ExecutionID, firstRun, deployments)
+	if errors.Is(err, models.ErrConflict) {
+		return a.unclaimed(ctx, in)
 	}
 	if err != nil {
 		return workflows.ClaimResult{}, err
 	}
+	e := c.Execution
+	a.Metrics.QueueWait.WithLabelValues(e.Kind).Observe(a.Store.Now().Sub(e.CreatedAt).Seconds())
 	_, queue := executions.WorkflowOf(e.Kind)
 	if e.TaskQueue != "" {
 		queue = e.TaskQueue
 	}
-	res := workflows.ClaimResult{TaskQueue: queue}
-	var deployments []string
+	res := workflows.ClaimResult{Claimed: true, Waiting: c.Waiting, TaskQueue: queue}
 	switch e.Kind {
 	case models.KindBuild:
 		var d models.BuildDefinition
@@ -59,12 +71,6 @@ func (a *Executions) Claim(ctx context.Context, in workflows.Input, firstRun str
 			return res, invalid(err)
 		}
 		res.Plan = deploys(d)
-	case models.KindDeployment:
-		var d models.DeploymentDefinition
-		if err := e.DefinitionInto(&d); err != nil {
-			return res, invalid(err)
-		}
-		deployments = []string{d.Deployment}
 	case models.KindPipeline:
 		var d models.PipelineDefinition
 		if err := e.DefinitionInto(&d); err != nil {
@@ -72,20 +78,19 @@ func (a *Executions) Claim(ctx context.Context, in workflows.Input, firstRun str
 		}
 		res.Phases = len(d.Phases)
 	}
-	c, err := a.Store.ClaimExecution(ctx, e.ID, firstRun, deployments)
-	if errors.Is(err, models.ErrConflict) {
-		if e, err = a.Store.ExecutionByID(ctx, in.ExecutionID); err != nil {
-			return res, err
-		}
-		res.Outcome = workflows.Outcome{Status: e.Status, Reason: e.Reason}
-		return res, nil
+	return res, nil
+}
+
+// unclaimed says how an execution ended that cannot be claimed.
+func (a *Executions) unclaimed(ctx context.Context, in workflows.Input) (workflows.ClaimResult, error) {
+	e, err := a.Store.ExecutionByID(ctx, in.ExecutionID)
+	if errors.Is(err, models.ErrNotFound) {
+		return workflows.ClaimResult{Outcome: workflows.Outcome{Status: models.StatusAbandoned, Reason: "there is no such execution"}}, nil
 	}
 	if err != nil {
-		return res, err
+		return workflows.ClaimResult{}, err
 	}
-	a.Metrics.QueueWait.WithLabelValues(e.Kind).Observe(a.Store.Now().Sub(e.CreatedAt).Seconds())
-	res.Claimed, res.Waiting = true, c.Waiting
-	return res, nil
+	return workflows.ClaimResult{Outcome: workflows.Outcome{Status: e.Status, Reason: e.Reason}}, nil
 }
 
 // deploys says whether a build changes deployments of its environment, so that it must hold them.
@@ -118,15 +123,16 @@ func (a *Executions) LockSeen(ctx context.Context, in workflows.Input) error {
 
 // Finish ends the row. Where somebody else ended it before (a reconciler that saw the workflow closed), that stands, and
 // is what the workflow gets as its outcome.
-func (a *Executions) Finish(ctx context.Context, in workflows.Input, out workflows.Outcome) (workflows.Outcome, error) {
+func (a *Executions) Finish(ctx context.Context, in workflows.Input, kind string, out workflows.Outcome) (workflows.Outcome, error) {
+	ended, err := a.Service.End(ctx, in.ExecutionID, kind, out.Status, out.Reason)
+	if err != nil || ended {
+		return out, err
+	}
 	e, err := a.Store.ExecutionByID(ctx, in.ExecutionID)
 	if err != nil {
 		return out, err
 	}
-	if e.Status.Final() {
-		return workflows.Outcome{Status: e.Status, Reason: e.Reason}, nil
-	}
-	return out, a.Service.End(ctx, e, out.Status, out.Reason, nil)
+	return workflows.Outcome{Status: e.Status, Reason: e.Reason}, nil
 }
 
 // BeginPhase records the executions of a phase's steps and says what to run. Repeated, it finds what it recorded.

@@ -25,7 +25,7 @@ func (t *attempt) RunScript(ctx context.Context, s engine.Script) (engine.Result
 	var row *models.ExecutionScript
 	// One transaction: what the state says about the script and that it began are seen together.
 	err := t.Store.Tx(ctx, func(tx *models.Store) error {
-		if err := t.state.flushIn(ctx, tx); err != nil {
+		if err := t.flushIn(ctx, tx); err != nil {
 			return err
 		}
 		var err error
@@ -36,9 +36,10 @@ func (t *attempt) RunScript(ctx context.Context, s engine.Script) (engine.Result
 	case errors.Is(err, models.ErrInterrupted):
 		return engine.Result{}, problem.New(problem.Conflict, "interrupted: the worker was lost while it ran. It may have had an effect and is not run again by itself; look at what it did, then retry")
 	case err != nil:
-		return engine.Result{}, err
+		return engine.Result{}, unrecorded(err)
 	}
 	if row.Finished {
+		t.flushed()
 		var res engine.Result
 		plain, err := t.Sealer.Decrypt(row.Result, t.sealedAt(key))
 		if err == nil {
@@ -50,7 +51,7 @@ func (t *attempt) RunScript(ctx context.Context, s engine.Script) (engine.Result
 		t.say(logs.LevelInfo, fmt.Sprintf("Script %s of %s ended before, with status %d; it is not run again.", s.Step, s.Release.Unqualified(), res.ExitCode))
 		return res, nil
 	}
-	t.state.began()
+	t.flushed()
 	res, err := t.spawn(ctx, s)
 	if err != nil {
 		return res, err
@@ -63,7 +64,12 @@ func (t *attempt) RunScript(ctx context.Context, s engine.Script) (engine.Result
 	if err != nil {
 		return res, fmt.Errorf("seal the result of a script: %w", err)
 	}
-	// The script has had its effect: its end is recorded whatever became of the context.
+	if s.Repeatable {
+		// Its end decides nothing after a crash, so it is recorded with what comes next.
+		t.ended = append(t.ended, endedScript{key, sealed})
+		return res, nil
+	}
+	// The script has had its effect: its end is recorded at once, whatever became of the context.
 	return res, t.Store.EndScript(context.WithoutCancel(ctx), t.e.ID, key, sealed)
 }
 

@@ -31,7 +31,9 @@ type change struct {
 
 // Environment implements engine.StateStore.
 func (s *stateStore) Environment(ctx context.Context) (*state.Environment, error) {
-	return s.store.EnvironmentState(ctx, s.environmentID)
+	var e *state.Environment
+	err := persist(ctx, func() (err error) { e, err = s.store.EnvironmentState(ctx, s.environmentID); return err })
+	return e, err
 }
 
 // SaveDeployment implements engine.StateStore.
@@ -42,18 +44,6 @@ func (s *stateStore) SaveDeployment(_ context.Context, root string, path []strin
 		return p.root == root && (len(path) == 1 || (p.rootStage == rootStage && slices.Equal(p.path, path)))
 	})
 	s.pending = append(s.pending, c)
-	return nil
-}
-
-// flush writes what is pending in a transaction of its own.
-func (s *stateStore) flush(ctx context.Context) error {
-	if len(s.pending) == 0 {
-		return nil
-	}
-	if err := s.store.Tx(ctx, func(tx *models.Store) error { return s.flushIn(ctx, tx) }); err != nil {
-		return err
-	}
-	s.pending = nil
 	return nil
 }
 

@@ -41,6 +41,9 @@ type WorkerOptions struct {
 
 // StartWorker starts the workers of this process. It waits for Temporal until ctx ends.
 func (a *App) StartWorker(ctx context.Context, o WorkerOptions) (_ *Worker, err error) {
+	if err := runner.Shield(); err != nil {
+		a.Log.Warn("this worker's memory and environment could not be shielded from its scripts", "error", err)
+	}
 	w := &Worker{}
 	defer func() {
 		if err != nil {
@@ -101,18 +104,19 @@ func (a *App) Activities() *activities.Executions {
 // inventoryFor is the inventory as an execution sees it: with the rights of its service account where it names one, else
 // with those of its project and nothing more.
 func (a *App) inventoryFor(ctx context.Context, e *models.Execution) (engine.Inventory, error) {
-	p, err := a.Store.ProjectByID(ctx, e.ProjectID)
-	if err != nil {
-		return nil, err
-	}
 	var d struct {
+		Project string `json:"project"`
 		Account string `json:"service_account_name"`
 	}
 	if err := e.DefinitionInto(&d); err != nil {
 		return nil, err
 	}
-	subject := inventory.ProjectSubject(p)
+	subject := inventory.ProjectSubject(&models.Project{ID: e.ProjectID, Name: d.Project})
 	if d.Account != "" {
+		p, err := a.Store.ProjectByID(ctx, e.ProjectID)
+		if err != nil {
+			return nil, err
+		}
 		account, err := a.Store.ServiceAccountByName(ctx, p.OrganizationID, d.Account)
 		if err == nil {
 			subject, err = a.Store.Subject(ctx, policies.KindServiceAccount, account.ID)

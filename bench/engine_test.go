@@ -18,12 +18,9 @@ import (
 const plan = "name: bench/app%d\nversion: 0.1.0\nbuild: build.sh\n"
 
 func planFiles(n int) map[string]string {
-	files := map[string]string{}
+	files := map[string]string{"escape.yml": fmt.Sprintf(plan, n), "build.sh": "#!/bin/sh\nexit 0\n"}
 	for i := range n {
-		dir := ""
-		if n > 1 {
-			dir = fmt.Sprintf("p%d", i)
-		}
+		dir := fmt.Sprintf("p%d", i)
 		files[filepath.Join(dir, "escape.yml")] = fmt.Sprintf(plan, i)
 		files[filepath.Join(dir, "build.sh")] = "#!/bin/sh\nexit 0\n"
 	}
@@ -46,7 +43,7 @@ func TestBenchEngine(t *testing.T) {
 }
 
 func benchEngine(t *testing.T, name, database string, eager bool) {
-	o := stackOptions{eager: eager, files: planFiles(1)}
+	o := stackOptions{eager: eager, files: planFiles(10)}
 	if database == "sqlite" {
 		o.database = "sqlite:" + filepath.Join(t.TempDir(), "bench.db")
 	}
@@ -69,14 +66,12 @@ func benchEngine(t *testing.T, name, database string, eager bool) {
 	atLeast(name+"_one_script_per_second_16_at_once", rate, bound)
 	note("%s: one script, 16 at once: %.0f executions/s, history events %d", name, mine.rate(), one.events(t, ours))
 
-	o.files = planFiles(10)
-	ten := newStack(t, withFreshDatabase(t, o))
 	steps := make([]models.BuildStep, 10)
 	for i := range steps {
 		steps[i] = models.BuildStep{PlanLocation: fmt.Sprintf("p%d/escape.yml", i), RunBuild: true}
 	}
-	tenBuild := ten.build(t, "ten", steps...)
-	ours10 := func(ctx context.Context) error { e, err := ten.trigger(ctx, tenBuild); return ten.run(ctx, e, err) }
+	tenBuild := one.build(t, "ten", steps...)
+	ours10 := func(ctx context.Context) error { e, err := one.trigger(ctx, tenBuild); return one.run(ctx, e, err) }
 	theirs10 := func(ctx context.Context) error { return b.run(ctx, 10, "") }
 	warm(t, ours10, theirs10)
 	lat, _ = pair(t, 2, 8, 1, ours10, theirs10)
@@ -104,13 +99,6 @@ func benchEngine(t *testing.T, name, database string, eager bool) {
 	rate, mine = pair(t, 2, 16, 16, oursPipe, theirsPipe)
 	atLeast(name+"_pipeline_of_ten_per_second_16_at_once", rate, 0.9)
 	note("%s: pipeline of ten builds, 16 at once: %.2f pipelines/s", name, mine.rate())
-}
-
-func withFreshDatabase(t *testing.T, o stackOptions) stackOptions {
-	if o.database != "" {
-		o.database = "sqlite:" + filepath.Join(t.TempDir(), "bench.db")
-	}
-	return o
 }
 
 func warm(t *testing.T, ours, theirs func(context.Context) error) {

@@ -170,6 +170,6 @@ func measure(t *testing.T, n, parallel int, f func(ctx context.Context) error) s
 	}
 	wg.Wait()
 	s.total = time.Since(begin)
-	require.False(t, t.Failed())
+	require.False(t, t.Failed(), "see the errors above")
 	return s
 }

@@ -123,17 +123,17 @@ func (s *Service) reconcileRow(ctx context.Context, e *models.Execution) error {
 	status, reason := s.closed(ctx, e.ID, info.GetExecution().GetRunId(), info.GetStatus())
 	s.log.InfoContext(ctx, "a workflow closed without ending its execution", "execution", e.ID, "status", status, "reason", reason)
 	s.metrics.reconciled.WithLabelValues("end-closed").Inc()
-	return s.End(ctx, e, status, reason, nil)
+	return s.end(ctx, e, status, reason)
 }
 
 // reconcileMissing deals with an open row that has no workflow.
 func (s *Service) reconcileMissing(ctx context.Context, e *models.Execution) error {
 	switch {
 	case e.CancelRequestedAt != nil:
-		return s.End(ctx, e, models.StatusCancelled, "cancelled before it began", nil)
+		return s.end(ctx, e, models.StatusCancelled, "cancelled before it began")
 	case e.Status != models.StatusNew:
 		s.metrics.reconciled.WithLabelValues("end-missing").Inc()
-		return s.End(ctx, e, models.StatusFailed, "its workflow is missing from the workflow service", nil)
+		return s.end(ctx, e, models.StatusFailed, "its workflow is missing from the workflow service")
 	case e.ParentID != "":
 		// The parent's workflow starts its children. Where it has ended, nobody will.
 		p, err := s.store.ExecutionByID(ctx, e.ParentID)
@@ -143,7 +143,7 @@ func (s *Service) reconcileMissing(ctx context.Context, e *models.Execution) err
 		if err == nil && !p.Status.Final() {
 			return nil
 		}
-		return s.End(ctx, e, models.StatusAbandoned, "the pipeline that should have run it has ended", nil)
+		return s.end(ctx, e, models.StatusAbandoned, "the pipeline that should have run it has ended")
 	}
 	s.metrics.reconciled.WithLabelValues("start").Inc()
 	s.log.InfoContext(ctx, "an execution that was recorded and never started is started now", "execution", e.ID)
@@ -195,23 +195,29 @@ func (s *Service) terminationReason(ctx context.Context, id, runID string) strin
 	return ""
 }
 
-// End ends an execution and does what follows: followers of its log learn of it, and the executions that hold its locks
-// now are signalled. An execution that had ended is left alone.
-func (s *Service) End(ctx context.Context, e *models.Execution, status models.Status, reason string, result *models.Result) error {
-	next, err := s.store.FinishExecution(ctx, e.ID, status, reason, result)
+// End ends an execution and does what follows: followers of its log learn of it, workers that still run scripts of it are
+// told, and the executions that hold its locks now are signalled. An execution that had ended is left alone: false.
+func (s *Service) End(ctx context.Context, id, kind string, status models.Status, reason string) (bool, error) {
+	next, err := s.store.FinishExecution(ctx, id, status, reason, nil)
 	if errors.Is(err, models.ErrFinal) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
-	s.metrics.Finished(e.Kind, status)
-	s.log.InfoContext(ctx, "execution ended", "execution", e.ID, "kind", e.Kind, "subject", e.SubjectName, "number", e.Number, "status", status, "reason", reason)
+	s.metrics.Finished(kind, status)
+	s.log.InfoContext(ctx, "execution ended", "execution", id, "kind", kind, "status", status, "reason", reason)
 	// A worker may still run scripts of it, when its workflow was terminated.
-	s.bus.Publish(ctx, cancelTopic(e.ID))
-	s.LogWritten(ctx, e.ID)
+	s.bus.Publish(ctx, cancelTopic(id))
+	s.LogWritten(ctx, id)
 	s.SignalLocks(ctx, next)
-	return nil
+	return true, nil
+}
+
+// end is End for the reconciler, which has no use for the answer.
+func (s *Service) end(ctx context.Context, e *models.Execution, status models.Status, reason string) error {
+	_, err := s.End(ctx, e.ID, e.Kind, status, reason)
+	return err
 }
 
 // SignalLocks tells workflows that they hold their deployments. What fails is repeated by the reconciler.

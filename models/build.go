@@ -129,6 +129,17 @@ func (s *Store) SecretsOf(b *Build) (privateKey, escapeAuthToken, webhookSecret 
 	return privateKey, escapeAuthToken, webhookSecret, nil
 }
 
+// BuildKeys reads and opens the secrets that an execution of a build needs, and nothing else of it. ErrNotFound where the
+// build is gone.
+func (s *Store) BuildKeys(ctx context.Context, buildID string) (privateKey, escapeAuthToken string, err error) {
+	var b Build
+	if err := one(s.reader(ctx).Select("id", "private_key", "escape_auth_token").Where("id = ?", buildID).Take(&b)); err != nil {
+		return "", "", err
+	}
+	privateKey, escapeAuthToken, _, err = s.SecretsOf(&b)
+	return privateKey, escapeAuthToken, err
+}
+
 // WebhookToken opens the token in the path of a build's webhook.
 func (s *Store) WebhookToken(b *Build) (string, error) {
 	t, err := s.unseal(b.SealedWebhookToken, place("builds", "webhook_token", b.ID))

@@ -16,6 +16,28 @@ func (s *Store) ExecutionByID(ctx context.Context, id string) (*Execution, error
 	return &e, nil
 }
 
+// Attempt is an execution with what an earlier attempt at it left behind.
+type Attempt struct {
+	Execution
+	// NextLine is the line that its log goes on with; Decided says that it has recorded decisions.
+	NextLine int64 `gorm:"->"`
+	Decided  bool  `gorm:"->"`
+}
+
+// AttemptOf finds an execution with what earlier attempts left, in one query.
+func (s *Store) AttemptOf(ctx context.Context, id string) (*Attempt, error) {
+	var rows []Attempt
+	err := s.writer(ctx).Raw(`SELECT e.*, COALESCE((SELECT c.first_line + c.count FROM log_chunks c WHERE c.execution_id = e.id ORDER BY c.first_line DESC LIMIT 1), 0) AS next_line,
+		EXISTS (SELECT 1 FROM execution_decisions d WHERE d.execution_id = e.id) AS decided FROM executions e WHERE e.id = ?`, id).Scan(&rows).Error
+	if err == nil && len(rows) == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &rows[0], nil
+}
+
 // ExecutionByKey finds an execution by its idempotency key. It asks the writer, since a key may have been committed a
 // moment ago.
 func (s *Store) ExecutionByKey(ctx context.Context, key string) (*Execution, error) {

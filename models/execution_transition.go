@@ -2,7 +2,6 @@ package models
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -16,48 +15,58 @@ type Claim struct {
 	Waiting bool
 }
 
-// ClaimExecution gives the row to the workflow run that executes it and takes (or queues for) the deployments named, in
-// one transaction. It returns ErrConflict where the row is not new any more and belongs to another run: it was
-// abandoned, cancelled before it began, or reset. The same run may claim again: a local activity can be repeated.
-func (s *Store) ClaimExecution(ctx context.Context, id, runID string, deployments []string) (*Claim, error) {
+// ClaimExecution gives the row to the workflow run that executes it. It returns ErrConflict where the row is not new any
+// more and belongs to another run: it was abandoned, cancelled before it began, or reset. The same run may claim again: a
+// local activity can be repeated.
+//
+// deployments, called with the row, names what the execution changes. Where it names any, they are taken (or queued for)
+// in the same transaction, and the row shows as queued while it waits; nil is for kinds that change none at their claim.
+func (s *Store) ClaimExecution(ctx context.Context, id, runID string, deployments func(*Execution) ([]string, error)) (*Claim, error) {
+	if deployments == nil {
+		e, err := s.claim(ctx, id, runID)
+		return &Claim{Execution: e}, err
+	}
 	var c *Claim
 	err := s.Tx(ctx, func(tx *Store) error {
-		now := tx.Now()
-		var e Execution
-		if err := one(tx.writer(ctx).Where("id = ?", id).Take(&e)); err != nil {
-			return err
-		}
-		waiting := false
-		if len(deployments) > 0 && !e.Status.Final() {
-			granted, err := tx.requestLocks(ctx, &e, deployments)
-			if err != nil {
-				return err
-			}
-			waiting = !granted
-		}
-		to := StatusRunning
-		if waiting {
-			to = StatusQueued
-		}
-		set := map[string]any{"status": to, "run_id": runID, "claimed_at": now, "checked_at": now}
-		if !waiting {
-			set["started_at"] = gorm.Expr("COALESCE(started_at, ?)", now)
-		}
-		err := changed(tx.writer(ctx).Model(&Execution{}).Where("id = ? AND (status = ? OR (run_id = ? AND status IN ?))", id, StatusNew, runID, openStatuses).Updates(set))
+		e, err := tx.claim(ctx, id, runID)
 		if err != nil {
 			return err
 		}
-		e.Status, e.RunID, e.ClaimedAt = to, runID, &now
-		if !waiting && e.StartedAt == nil {
-			e.StartedAt = &now
+		names, err := deployments(e)
+		if err != nil {
+			return err
 		}
-		c = &Claim{Execution: &e, Waiting: waiting}
-		return nil
+		granted, err := tx.requestLocks(ctx, e, names)
+		if err != nil {
+			return err
+		}
+		c = &Claim{Execution: e, Waiting: !granted}
+		if granted {
+			return nil
+		}
+		e.Status = StatusQueued
+		return tx.writer(ctx).Model(&Execution{}).Where("id = ?", id).Updates(map[string]any{"status": StatusQueued, "started_at": nil}).Error
 	})
 	if err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+// claim is one statement, since it stands before the first command of every execution.
+func (s *Store) claim(ctx context.Context, id, runID string) (*Execution, error) {
+	now := s.Now()
+	var rows []Execution
+	u := s.writer(ctx).Raw(`UPDATE executions SET status = ?, run_id = ?, claimed_at = ?, checked_at = ?, started_at = COALESCE(started_at, ?)
+		WHERE id = ? AND (status = ? OR (run_id = ? AND status IN ?)) RETURNING *`,
+		StatusRunning, runID, now, now, now, id, StatusNew, runID, openStatuses).Scan(&rows)
+	if u.Error != nil {
+		return nil, u.Error
+	}
+	if len(rows) == 0 {
+		return nil, ErrConflict
+	}
+	return &rows[0], nil
 }
 
 // SetExecutionStatus projects a status that is not final. Sequence must rise; an older one, and any on a row that has
@@ -94,24 +103,23 @@ func (s *Store) finish(ctx context.Context, id string, to Status, reason string,
 	err := s.Tx(ctx, func(tx *Store) error {
 		next = nil
 		now := tx.Now()
-		set := map[string]any{"status": to, "reason": clip(reason, 4000), "finished_at": now, "started_at": gorm.Expr("COALESCE(started_at, claimed_at)")}
-		if result != nil {
-			b, err := json.Marshal(result)
-			if err != nil {
-				return err
-			}
-			set["result"] = b
-		}
-		u := tx.writer(ctx).Model(&Execution{}).Where("id = ? AND status IN ?", id, from).Updates(set)
+		var ended []struct{ Kind string }
+		u := tx.writer(ctx).Raw(`UPDATE executions SET status = ?, reason = ?, finished_at = ?, started_at = COALESCE(started_at, claimed_at) WHERE id = ? AND status IN ? RETURNING kind`,
+			to, clip(reason, 4000), now, id, from).Scan(&ended)
 		if u.Error != nil {
 			return u.Error
 		}
-		if u.RowsAffected == 0 {
+		if len(ended) == 0 {
 			return ErrFinal
 		}
-		var err error
-		next, err = tx.releaseLocks(ctx, id)
-		if err != nil {
+		if result != nil {
+			if err := tx.SetResult(ctx, id, *result); err != nil {
+				return err
+			}
+		}
+		if ended[0].Kind != KindPipeline {
+			var err error
+			next, err = tx.releaseLocks(ctx, id)
 			return err
 		}
 		// Steps and confirmations that are open will not go on.

@@ -79,7 +79,7 @@ func claimed(ctx workflow.Context, in Input) (ClaimResult, error) {
 	// A cancellation that comes before the claim must not keep the row from being ended.
 	clean, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
-	err := local(clean, ActivityClaim, &c, in, workflow.GetInfo(ctx).FirstRunID)
+	err := local(clean, ActivityClaim, &c, in, workflow.GetInfo(ctx).FirstRunID, workflow.GetInfo(ctx).WorkflowType.Name)
 	return c, err
 }
 
@@ -99,7 +99,7 @@ func finish(ctx workflow.Context, in Input, out Outcome) (Outcome, error) {
 	clean, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
 	var final Outcome
-	err := local(clean, ActivityFinish, &final, in, out)
+	err := local(clean, ActivityFinish, &final, in, workflow.GetInfo(ctx).WorkflowType.Name, out)
 	return final, err
 }
 

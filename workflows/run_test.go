@@ -35,11 +35,11 @@ func newEnv(t *testing.T, f *fake) *testsuite.TestWorkflowEnvironment {
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(30 * time.Second)
 	act := func(fn any, name string) { env.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name}) }
-	act(func(context.Context, Input, string) (ClaimResult, error) { return f.claim, nil }, ActivityClaim)
+	act(func(context.Context, Input, string, string) (ClaimResult, error) { return f.claim, nil }, ActivityClaim)
 	act(func(context.Context, Input) (PlanResult, error) { return f.plan, nil }, ActivityPlan)
 	act(func(_ context.Context, _ Input, names []string) (bool, error) { f.asked = names; return f.waits, nil }, ActivityLocks)
 	act(func(context.Context, Input) error { f.seen++; return nil }, ActivityLockSeen)
-	act(func(_ context.Context, _ Input, out Outcome) (Outcome, error) {
+	act(func(_ context.Context, _ Input, _ string, out Outcome) (Outcome, error) {
 		f.finished = append(f.finished, out)
 		return out, nil
 	}, ActivityFinish)

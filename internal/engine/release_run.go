@@ -99,10 +99,13 @@ func (e *Engine) release(ctx context.Context, q ReleaseRequest) (result *Release
 	}
 	r.log(LevelInfo, "compile.finished", fmt.Sprintf("Compiled %s.", m.ID()), map[string]string{"release": m.ID().String()})
 	result = &ReleaseResult{ID: m.ID(), Metadata: m}
-	exists, err := r.exists(ctx, m.ID())
+	exists := false
+	if q.SkipIfExists || q.Steps.Push {
+		if exists, err = r.exists(ctx, m.ID()); err != nil {
+			return result, err
+		}
+	}
 	switch {
-	case err != nil:
-		return result, err
 	case exists && q.SkipIfExists:
 		r.log(LevelInfo, "release.exists", fmt.Sprintf("%s is already in the inventory, there is nothing to do.", m.ID()), nil)
 		result.Skipped = true
