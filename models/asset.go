@@ -227,8 +227,7 @@ func (i *Image) checkLabels(bad func(name, message string)) {
 }
 
 func (i *Image) normalize() {
-	slices.Sort(i.Labels)
-	i.Labels = slices.Compact(i.Labels)
+	i.Labels = slices.Compact(slices.Sorted(slices.Values(i.Labels))) // a copy: the list may be the caller's
 	i.TotalImageTags = max(i.TotalImageTags, len(i.ImageTags))
 	if over := len(i.ImageTags) - MaxAssetImageTags; over > 0 {
 		i.ImageTags = i.ImageTags[over:]

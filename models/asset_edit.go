@@ -45,7 +45,9 @@ type AssetEditError struct {
 	Message string
 }
 
-func (e *AssetEditError) Error() string { return fmt.Sprintf("edit %d: %s: %s", e.Index, e.Member, e.Message) }
+func (e *AssetEditError) Error() string {
+	return fmt.Sprintf("edit %d: %s: %s", e.Index, e.Member, e.Message)
+}
 
 // MissingAssetError says that an edit names an asset that the organizations do not have. It is an ErrNotFound.
 type MissingAssetError struct{ Index int }

@@ -1,0 +1,148 @@
+package models
+
+import (
+	"context"
+	"database/sql"
+	"time"
+)
+
+// AssetSearch is a search that runs apart from the request that began it. Its results are a snapshot: the ids that were
+// found, in order.
+type AssetSearch struct {
+	ID string `gorm:"primaryKey"`
+	// ScopeID is the organization at whose assets, and those below it, the search looks.
+	ScopeID   string
+	CreatedBy string // id of the subject
+	// RequestID and RequestHash let a request that is repeated, with its id, find the search it began.
+	RequestID, RequestHash string
+	Filter, Sort           string // as the client sent them
+	PageSize               int
+	WithCount, OnlyCount   bool
+	ExecutionID            string
+	Status                 Status // new, ok or failed
+	Reason                 string
+	Found                  int64 // assets that met the filter
+	Kept                   int64 // of those, how many are in the results
+	CreatedAt              time.Time
+	FinishedAt             *time.Time
+	ExpiresAt              time.Time
+}
+
+// CreateAssetSearch records a search and sets its id and time.
+func (s *Store) CreateAssetSearch(ctx context.Context, a *AssetSearch) error {
+	a.ID, a.CreatedAt, a.Status = NewID(), s.Now(), StatusNew
+	return created(s.writer(ctx).Create(a))
+}
+
+// AssetSearchByID finds a search of a scope that has not expired; else ErrNotFound.
+func (s *Store) AssetSearchByID(ctx context.Context, scopeID, id string) (*AssetSearch, error) {
+	var a AssetSearch
+	if err := one(s.reader(ctx).Where("id = ? AND scope_id = ? AND expires_at > ?", id, scopeID, s.Now()).Take(&a)); err != nil {
+		return nil, err
+	}
+	return &a, nil
+}
+
+// AssetSearchByRequest finds the search that a request began; else ErrNotFound.
+func (s *Store) AssetSearchByRequest(ctx context.Context, scopeID, createdBy, requestID, requestHash string) (*AssetSearch, error) {
+	var a AssetSearch
+	if err := one(s.writer(ctx).Where("scope_id = ? AND created_by = ? AND request_id = ? AND request_hash = ? AND expires_at > ?",
+		scopeID, createdBy, requestID, requestHash, s.Now()).Order("id DESC").Take(&a)); err != nil {
+		return nil, err
+	}
+	return &a, nil
+}
+
+// SetAssetSearchExecution records the execution that runs a search.
+func (s *Store) SetAssetSearchExecution(ctx context.Context, id, executionID string) error {
+	return found(s.writer(ctx).Model(&AssetSearch{}).Where("id = ?", id).Update("execution_id", executionID))
+}
+
+// RunAssetSearch finds what a search looks for and keeps the first maxKept ids, in one transaction, and marks it as done.
+// A search that is done already, or is not there, is left alone: the activity that runs it can be repeated.
+func (s *Store) RunAssetSearch(ctx context.Context, id string, q AssetQuery, maxKept int64) error {
+	// What the filter names is looked up before the transaction; SQLite has one writer.
+	where, args, err := s.assetCondition(ctx, q)
+	if err != nil {
+		return err
+	}
+	return s.Tx(ctx, func(tx *Store) error {
+		n, err := tx.assetExec(ctx, "UPDATE asset_searches SET status = ? WHERE id = ? AND status = ?", string(StatusRunning), id, string(StatusNew))
+		if err != nil || n == 0 {
+			return err
+		}
+		kept := int64(0)
+		if len(q.Organizations) > 0 {
+			order := orderBy(orderOf(q), false)
+			kept, err = tx.assetExec(ctx, "INSERT INTO asset_search_results (search_id, ordinal, asset_id) SELECT CAST(? AS varchar(36)), ROW_NUMBER() OVER (ORDER BY "+order+"), assets.id FROM assets WHERE "+
+				where+" ORDER BY "+order+" LIMIT ?", append(append([]any{id}, args...), maxKept)...)
+			if err != nil {
+				return err
+			}
+		}
+		count := kept
+		if kept == maxKept {
+			if count, err = tx.countRows(ctx, "SELECT COUNT(*) FROM assets WHERE "+where, args...); err != nil {
+				return err
+			}
+		}
+		return tx.finishAssetSearch(ctx, id, StatusOK, "", count, kept)
+	})
+}
+
+// FailAssetSearch ends a search that could not be run.
+func (s *Store) FailAssetSearch(ctx context.Context, id, reason string) error {
+	return s.finishAssetSearch(ctx, id, StatusFailed, clip(reason, 4000), 0, 0)
+}
+
+func (s *Store) finishAssetSearch(ctx context.Context, id string, status Status, reason string, count, kept int64) error {
+	return s.writer(ctx).Model(&AssetSearch{}).Where("id = ? AND status IN ?", id, []Status{StatusNew, StatusRunning}).
+		Updates(map[string]any{"status": status, "reason": reason, "found": count, "kept": kept, "finished_at": s.Now()}).Error
+}
+
+// DeleteExpiredAssetSearches removes searches that have expired, with their results, and gives their number. Each takes a
+// transaction of its own.
+func (s *Store) DeleteExpiredAssetSearches(ctx context.Context) (int, error) {
+	rows, err := s.assetRows(ctx, "SELECT id FROM asset_searches WHERE expires_at <= ? ORDER BY expires_at LIMIT 1000", s.Now())
+	ids, err := scanAll(rows, err, func(rows *sql.Rows, id *string) error { return rows.Scan(id) })
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range ids {
+		err := s.Tx(ctx, func(tx *Store) error {
+			if err := tx.writer(ctx).Exec("DELETE FROM asset_search_results WHERE search_id = ?", id).Error; err != nil {
+				return err
+			}
+			return tx.writer(ctx).Exec("DELETE FROM asset_searches WHERE id = ?", id).Error
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	return len(ids), nil
+}
+
+// AssetSearchToRun finds a search by its id alone, for the worker that runs it.
+func (s *Store) AssetSearchToRun(ctx context.Context, id string) (*AssetSearch, error) {
+	var a AssetSearch
+	if err := one(s.writer(ctx).Where("id = ?", id).Take(&a)); err != nil {
+		return nil, err
+	}
+	return &a, nil
+}
+
+// Kinds of executions of the assets.
+const (
+	KindAssetSearch = "asset-search"
+	KindAssetScan   = "asset-scan"
+)
+
+// AssetSearchDefinition is what an execution of the kind asset-search runs.
+type AssetSearchDefinition struct {
+	SearchID string `json:"search_id"`
+}
+
+// AssetScanDefinition is what an execution of the kind asset-scan runs.
+type AssetScanDefinition struct {
+	RegistryID string `json:"registry_id"`
+}
