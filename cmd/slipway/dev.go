@@ -114,7 +114,7 @@ func startDev(ctx context.Context, o devOptions) (_ *devStack, err error) {
 	if cfg.PublicURL == "" {
 		cfg.PublicURL = d.url
 	}
-	d.temporal, err = temporaldev.Start(ctx, temporaldev.Options{DataDir: filepath.Join(o.Dir, "temporal"), UIPort: o.UIPort, Namespace: cfg.TemporalNamespace, Logger: o.Log})
+	d.temporal, err = temporaldev.Start(run, temporaldev.Options{DataDir: filepath.Join(o.Dir, "temporal"), UIPort: o.UIPort, Namespace: cfg.TemporalNamespace, Logger: o.Log})
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}

@@ -98,10 +98,23 @@ func releasePipeline() client.Pipeline {
 		}
 		return phase
 	}
+	// Steps of one phase run side by side, but those on one deployment take their turns in the order of the phase, so the
+	// smoke tests come after what they test.
+	deployAndSmoke := func(environment string) client.PipelinePhase {
+		phase := deploy(environment)
+		phase.Name += " and smoke"
+		for _, app := range applications {
+			phase.Steps = append(phase.Steps, client.PipelineStep{
+				Name: "smoke " + app.deployment + " in " + environment, Type: client.StepSmoke,
+				Project: project, Environment: environment, Deployment: app.deployment,
+			})
+		}
+		return phase
+	}
 	return client.Pipeline{Name: pipeline, Phases: []client.PipelinePhase{
 		build(greeter),
 		build(storefront),
-		deploy("dev"),
+		deployAndSmoke("dev"),
 		{Name: "approve", Steps: []client.PipelineStep{{Name: "approve for prod", Type: client.StepConfirmation}}},
 		deploy("prod"),
 	}}

@@ -216,11 +216,24 @@ func (f *fakeStack) runPipeline() {
 					return
 				}
 				step.ExecutionID = id
+				var before []*run // on the same deployment, which is changed by one step at a time
+				for k := range j {
+					if step.Deployment != "" && steps[k].Deployment == step.Deployment {
+						before = append(before, runs[k])
+					}
+				}
 				runs = append(runs, f.start(id, func(log func(string)) error {
+					for _, r := range before {
+						<-r.ended
+					}
 					if step.Type == client.StepBuild {
 						return f.build(step.Build, log)
 					}
-					return f.deployment(step.Environment, step.Deployment, "deploy", log)
+					action := "deploy"
+					if step.Type == client.StepSmoke {
+						action = "smoke"
+					}
+					return f.deployment(step.Environment, step.Deployment, action, log)
 				}))
 			})
 		}
