@@ -41,10 +41,14 @@ type attempt struct {
 func (a *Scripts) try(ctx context.Context, in workflows.Input, f func(ctx context.Context, t *attempt) (models.Result, error)) (workflows.Outcome, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	// From the beginning: with the database away, the first question may take longer than the heartbeat timeout.
+	beats := a.heartbeat(ctx, cancel)
+	defer beats()
 	stop := a.Service.OnCancel(in.ExecutionID, func() { cancel(errCancelled) })
 	defer stop()
 	// Asked after the subscription: a request that came before it stands in the row.
-	before, err := a.Store.AttemptOf(ctx, in.ExecutionID)
+	var before *models.Attempt
+	err := persist(ctx, func() (err error) { before, err = a.Store.AttemptOf(ctx, in.ExecutionID); return err })
 	if err != nil {
 		return workflows.Outcome{}, err
 	}
@@ -55,13 +59,11 @@ func (a *Scripts) try(ctx context.Context, in workflows.Input, f func(ctx contex
 	case e.CancelRequestedAt != nil:
 		return workflows.Outcome{Status: models.StatusCancelled, Reason: cancelReason(e)}, nil
 	}
-	beats := a.heartbeat(ctx, cancel)
-	defer beats()
-
 	t := &attempt{Scripts: a, e: e, secrets: logs.NewSecrets(), decisions: map[string]string{}}
 	t.state = &stateStore{store: a.Store, environmentID: e.EnvironmentID, by: t.by()}
 	if before.Decided {
-		if t.decisions, err = a.Store.DecisionsOf(ctx, e.ID); err != nil {
+		err := persist(ctx, func() (err error) { t.decisions, err = a.Store.DecisionsOf(ctx, e.ID); return err })
+		if err != nil {
 			return workflows.Outcome{}, err
 		}
 	}
@@ -110,39 +112,41 @@ func outlive(ctx context.Context, d time.Duration) (context.Context, context.Can
 // end stores what is left of an attempt in one transaction: the state, the ends of its last scripts, the last lines of
 // its log and what it made. It is all there before the execution shows as ended.
 func (t *attempt) end(ctx context.Context, result models.Result, sink *logSink) error {
-	last, lerr := t.log.Finish(ctx)
-	err := t.Store.Tx(ctx, func(tx *models.Store) error {
+	last, err := t.log.Finish(ctx)
+	if err != nil {
+		t.Scripts.Log.WarnContext(ctx, "the end of a log could not be stored", "execution", t.e.ID, "error", err)
+	}
+	err = persist(ctx, func() error { return t.store(ctx, result, last, sink) })
+	t.Service.LogWritten(ctx, t.e.ID)
+	return err
+}
+
+// store is what end does in the database. Repeating it changes nothing.
+func (t *attempt) store(ctx context.Context, result models.Result, last logs.Chunk, sink *logSink) error {
+	rest := func(tx *models.Store) error {
 		if err := t.flushIn(ctx, tx); err != nil {
 			return err
 		}
-		if len(result.Releases) > 0 || result.Release != "" {
-			if err := tx.SetResult(ctx, t.e.ID, result); err != nil {
-				return err
-			}
-		}
-		if last.Count == 0 || sink.offset > 0 {
+		if len(result.Releases) == 0 && result.Release == "" {
 			return nil
+		}
+		return tx.SetResult(ctx, t.e.ID, result)
+	}
+	behind := last.Count > 0 && sink.offset > 0
+	err := t.Store.Tx(ctx, func(tx *models.Store) error {
+		if err := rest(tx); err != nil || last.Count == 0 || behind {
+			return err
 		}
 		return tx.PutLogs(ctx, t.e.ID, last.FirstLine, last.Count, last.Data)
 	})
-	switch {
-	case err == nil && last.Count > 0 && sink.offset > 0:
+	if errors.Is(err, models.ErrExists) {
+		// Somebody else wrote to the log by the API in the meantime, or this did before its connection broke: everything
+		// but the lines, then the lines.
+		err, behind = t.Store.Tx(ctx, rest), true
+	}
+	if err == nil && behind {
 		err = sink.put(ctx, last)
-	case errors.Is(err, models.ErrExists):
-		// Somebody else wrote to the log by the API in the meantime: everything but the lines, then the lines behind.
-		if err = t.Store.Tx(ctx, func(tx *models.Store) error {
-			if err := t.flushIn(ctx, tx); err != nil {
-				return err
-			}
-			return tx.SetResult(ctx, t.e.ID, result)
-		}); err == nil {
-			err = sink.put(ctx, last)
-		}
 	}
-	if lerr != nil {
-		t.Scripts.Log.WarnContext(ctx, "the end of a log could not be stored", "execution", t.e.ID, "error", lerr)
-	}
-	t.Service.LogWritten(ctx, t.e.ID)
 	return err
 }
 
@@ -209,11 +213,15 @@ func (t *attempt) outcome(ctx context.Context, err error) (workflows.Outcome, er
 	case ctx.Err() != nil:
 		// The worker stops. Another one goes on, or finds what may not be repeated.
 		return workflows.Outcome{}, temporal.NewApplicationError("the worker was stopped", "WorkerStopped")
-	case models.Unavailable(err):
+	case errors.As(err, &p) && p.Kind != problem.Unavailable:
+		// Asked before the rest: its text may speak of refused connections that are not the database's.
+		if errors.As(err, &failure) && failure.Reason != engine.ReasonInternal {
+			return workflows.Outcome{Status: models.StatusFailed, Reason: failure.Error()}, nil
+		}
+		return workflows.Outcome{Status: models.StatusFailed, Reason: p.Error()}, nil
+	case p != nil, models.Unavailable(err):
 	case errors.As(err, &failure) && failure.Reason != engine.ReasonInternal:
 		return workflows.Outcome{Status: models.StatusFailed, Reason: failure.Error()}, nil
-	case errors.As(err, &p) && p.Kind != problem.Unavailable:
-		return workflows.Outcome{Status: models.StatusFailed, Reason: p.Error()}, nil
 	}
 	t.say(logs.LevelWarn, "This worker could not go on; the execution is tried again.")
 	return workflows.Outcome{}, err

@@ -22,16 +22,7 @@ import (
 // it. On a repetition after a crash, a script that must not run twice gives its recorded result, or fails as interrupted.
 func (t *attempt) RunScript(ctx context.Context, s engine.Script) (engine.Result, error) {
 	key := scriptKey(s.Key)
-	var row *models.ExecutionScript
-	// One transaction: what the state says about the script and that it began are seen together.
-	err := t.Store.Tx(ctx, func(tx *models.Store) error {
-		if err := t.flushIn(ctx, tx); err != nil {
-			return err
-		}
-		var err error
-		row, err = tx.BeginScript(ctx, models.ExecutionScript{ExecutionID: t.e.ID, Key: key, Step: s.Step, Release: s.Release.String(), Repeatable: s.Repeatable})
-		return err
-	})
+	row, err := t.begin(ctx, key, s)
 	switch {
 	case errors.Is(err, models.ErrInterrupted):
 		return engine.Result{}, problem.New(problem.Conflict, "interrupted: the worker was lost while it ran. It may have had an effect and is not run again by itself; look at what it did, then retry")
@@ -70,7 +61,37 @@ func (t *attempt) RunScript(ctx context.Context, s engine.Script) (engine.Result
 		return res, nil
 	}
 	// The script has had its effect: its end is recorded at once, whatever became of the context.
-	return res, t.Store.EndScript(context.WithoutCancel(ctx), t.e.ID, key, sealed)
+	keep := context.WithoutCancel(ctx)
+	if err := persist(ctx, func() error { return t.Store.EndScript(keep, t.e.ID, key, sealed) }); err != nil {
+		return res, unrecorded(err)
+	}
+	return res, nil
+}
+
+// begin records that a script is about to start, with what waited for the next transaction: what the state says about the
+// script and that it began are seen together.
+func (t *attempt) begin(ctx context.Context, key string, s engine.Script) (row *models.ExecutionScript, err error) {
+	since, tries := t.Store.Now(), 0
+	err = persist(ctx, func() error {
+		tries++
+		return t.Store.Tx(ctx, func(tx *models.Store) error {
+			if err := t.flushIn(ctx, tx); err != nil {
+				return err
+			}
+			row, err = tx.BeginScript(ctx, models.ExecutionScript{ExecutionID: t.e.ID, Key: key, Step: s.Step, Release: s.Release.String(), Repeatable: s.Repeatable})
+			return err
+		})
+	})
+	if errors.Is(err, models.ErrInterrupted) && tries > 1 && !row.StartedAt.Before(since) {
+		// The connection broke after the commit and before its answer: the row is this attempt's own, and nothing ran.
+		return row, nil
+	}
+	return row, err
+}
+
+// unrecorded keeps what the database said out of the log and the reason, which everybody reads who may see the execution.
+func unrecorded(err error) error {
+	return problem.Wrap(problem.Unavailable, err, "what happened could not be recorded")
 }
 
 func (t *attempt) sealedAt(key string) string { return "script:" + t.e.ID + ":" + key }

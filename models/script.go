@@ -29,8 +29,8 @@ type ExecutionScript struct {
 var ErrInterrupted = errors.New("the script was interrupted")
 
 // BeginScript records that a script is about to start. A script that had finished before and is not repeatable is given
-// back with Finished set: it must not run again. One that had begun and not finished gives ErrInterrupted, unless it is
-// repeatable.
+// back with Finished set: it must not run again. One that had begun and not finished gives ErrInterrupted, with its row,
+// unless it is repeatable.
 func (s *Store) BeginScript(ctx context.Context, n ExecutionScript) (*ExecutionScript, error) {
 	n.Attempt, n.StartedAt, n.Finished, n.Result, n.FinishedAt = 1, s.Now(), false, nil, nil
 	// Not an insert that may fail: in PostgreSQL that would end the surrounding transaction.
@@ -44,7 +44,7 @@ func (s *Store) BeginScript(ctx context.Context, n ExecutionScript) (*ExecutionS
 	}
 	if !n.Repeatable {
 		if !old.Finished {
-			return nil, ErrInterrupted
+			return &old, ErrInterrupted
 		}
 		return &old, nil
 	}
