@@ -52,6 +52,9 @@ type stack struct {
 	end    context.CancelFunc
 }
 
+// workerOptions are those of workers inside the test process: a test that ends does not wait for scripts.
+var workerOptions = app.WorkerOptions{Drain: time.Second}
+
 // stackOptions change what a stack is made of.
 type stackOptions struct {
 	// sqlite takes the embedded database instead of PostgreSQL; database is the URL of one that the test has made.
@@ -171,7 +174,7 @@ func (s *stack) run(o stackOptions) {
 		s.app.Reconcile(ctx)
 	}()
 	if !o.noWorker {
-		s.worker, err = s.app.StartWorker(ctx, app.WorkerOptions{Drain: time.Second})
+		s.worker, err = s.app.StartWorker(ctx, workerOptions)
 		require.NoError(s.t, err)
 	}
 	s.t.Cleanup(func() {
