@@ -39,7 +39,8 @@ const maxPath = 2000
 // the root down, the root included; rootStage is the root's stage below which the path goes on, "" for the root itself.
 // A root replaces everything below it. by is the name of who wrote.
 //
-// Progress is one statement. A write that finishes a stage adds its row of history in the same transaction.
+// Progress is one statement. Other writes add a row of history for each stage that has finished, and drop what a root
+// covers, in the same transaction. ErrNotFound where there is no such environment.
 func (s *Store) PutDeployment(ctx context.Context, environmentID, root string, path []string, rootStage string, d *state.Deployment, by string) error {
 	if len(path) == 0 || path[0] != root {
 		return fmt.Errorf("path %q does not begin with the root deployment %q", path, root)
@@ -59,15 +60,19 @@ func (s *Store) PutDeployment(ctx context.Context, environmentID, root string, p
 		return err
 	}
 	row := deployment{EnvironmentID: environmentID, Root: root, RootStage: rootStage, Path: name, Content: content, UpdatedBy: by, UpdatedAt: s.Now()}
-	history := finishedStages(row, d)
-	if len(history) == 0 && (s.dialect == PostgreSQL || len(path) > 1) {
+	if Progress(d) {
 		return s.putDeployment(ctx, row)
 	}
 	return s.Tx(ctx, func(tx *Store) error {
 		if err := tx.putDeployment(ctx, row); err != nil {
 			return err
 		}
-		return tx.addHistory(ctx, history)
+		if rootStage == "" {
+			if err := tx.dropCovered(ctx, row); err != nil {
+				return err
+			}
+		}
+		return tx.addHistory(ctx, finishedStages(row, d))
 	})
 }
 

@@ -32,9 +32,6 @@ func (DeploymentHistory) TableName() string { return "deployment_history" }
 
 // finishedStages gives the rows of history that a write stands for.
 func finishedStages(row deployment, d *state.Deployment) []DeploymentHistory {
-	if Progress(d) {
-		return nil
-	}
 	var list []DeploymentHistory
 	for _, name := range []string{state.StageBuild, state.StageDeploy} {
 		stage := d.Stages[name]

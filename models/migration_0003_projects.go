@@ -141,7 +141,8 @@ type deploymentHistory0003 struct {
 func (deploymentHistory0003) TableName() string { return "deployment_history" }
 
 // deployments0003 is SQL because the two databases number writes differently: PostgreSQL by a sequence, which never
-// waits, SQLite by the single writer's own count.
+// waits, SQLite by the single writer's own count. A write knows its environment by an id that was looked up earlier: the
+// reference refuses one that was deleted since.
 func deployments0003(dialect string) []string {
 	sequence, content, moment := "BIGINT NOT NULL", "BLOB NOT NULL", "DATETIME"
 	if dialect == "postgres" {
@@ -149,7 +150,7 @@ func deployments0003(dialect string) []string {
 	}
 	return []string{
 		`CREATE TABLE deployments (
-			environment_id VARCHAR(36) NOT NULL,
+			environment_id VARCHAR(36) NOT NULL REFERENCES environments (id) ON DELETE CASCADE,
 			root VARCHAR(500) NOT NULL,
 			root_stage VARCHAR(10) NOT NULL,
 			path VARCHAR(2000) NOT NULL,

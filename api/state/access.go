@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"slipway/api"
 	"slipway/internal/problem"
@@ -66,6 +67,40 @@ func (s *surface) visible(ctx context.Context, action string) (*policies.Visible
 func (s *surface) environment(ctx context.Context, p environmentPath) (*models.Environment, error) {
 	e, err := s.Store.EnvironmentByName(ctx, projectID(ctx), p.Environment)
 	return e, missing(err, "the project has no environment '%s'", p.Environment)
+}
+
+// environmentIDs remembers the ids of environments by project and name, for the one write that comes forty times in a
+// release. An id never changes its name; one that was deleted is refused by the database, and looked up again.
+type environmentIDs struct {
+	mu   sync.RWMutex
+	byID map[[2]string]string
+}
+
+// maxEnvironmentIDs bounds what is remembered.
+const maxEnvironmentIDs = 10_000
+
+// withEnvironment calls f with the environment's id, and once more where the one that was remembered is gone.
+func (s *surface) withEnvironment(ctx context.Context, p environmentPath, f func(id string) error) error {
+	c, key := &s.environments, [2]string{projectID(ctx), p.Environment}
+	c.mu.RLock()
+	id, known := c.byID[key]
+	c.mu.RUnlock()
+	if known {
+		if err := f(id); !errors.Is(err, models.ErrNotFound) {
+			return err
+		}
+	}
+	e, err := s.environment(ctx, p)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	if c.byID == nil || len(c.byID) >= maxEnvironmentIDs {
+		c.byID = map[[2]string]string{}
+	}
+	c.byID[key] = e.ID
+	c.mu.Unlock()
+	return missing(f(e.ID), "the project has no environment '%s'", p.Environment)
 }
 
 // missing gives ErrNotFound a text that says what is missing; the caller may read the project, so it may know.

@@ -138,18 +138,16 @@ func (s *surface) putDeployment(ctx context.Context, r *deploymentPut) (api.Empt
 	if len(update.Path) > maxDeploymentPath {
 		return api.Empty{}, problem.New(problem.Invalid, "The deployment path is over %d bytes", maxDeploymentPath)
 	}
-	e, err := s.environment(ctx, r.environmentPath)
-	if err != nil {
-		return api.Empty{}, err
-	}
 	by := api.SubjectOf(ctx).Name
-	if models.Progress(update.State) {
-		return api.Empty{}, s.Store.PutDeployment(ctx, e.ID, names[0], names, update.RootStage, update.State, by)
-	}
-	entry := audit("deployment:write", "deployment", "", e.Name+"/"+update.Path)
-	entry.Detail = map[string]any{"stages": summarize(update.State).Stages}
-	return api.Empty{}, s.change(ctx, entry, func(tx *models.Store) error {
-		return tx.PutDeployment(ctx, e.ID, names[0], names, update.RootStage, update.State, by)
+	return api.Empty{}, s.withEnvironment(ctx, r.environmentPath, func(environment string) error {
+		if models.Progress(update.State) {
+			return s.Store.PutDeployment(ctx, environment, names[0], names, update.RootStage, update.State, by)
+		}
+		entry := audit("deployment:write", "deployment", "", r.Environment+"/"+update.Path)
+		entry.Detail = map[string]any{"stages": summarize(update.State).Stages}
+		return s.change(ctx, entry, func(tx *models.Store) error {
+			return tx.PutDeployment(ctx, environment, names[0], names, update.RootStage, update.State, by)
+		})
 	})
 }
 

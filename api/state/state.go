@@ -50,8 +50,9 @@ type Options struct {
 
 type surface struct {
 	Options
-	follow  follow.Follower
-	confirm confirm.Links
+	follow       follow.Follower
+	confirm      confirm.Links
+	environments environmentIDs
 }
 
 // New gives the surface with its rows.
