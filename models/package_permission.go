@@ -2,6 +2,7 @@ package models
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -85,8 +86,20 @@ type AdmittedPackage struct {
 
 // AdmittedPackages gives the permissions of a consumer for enabled packages.
 func (s *Store) AdmittedPackages(ctx context.Context, consumerID int64) ([]AdmittedPackage, error) {
+	// Read by hand: somebody may have a permission for each of tens of thousands of packages.
+	rows, err := s.reader(ctx).Raw(`SELECT p.id, p.name, a.version FROM package_permissions a JOIN packages p ON p.id = a.package_id
+		WHERE a.consumer_id = ? AND p.status = ?`, consumerID, StatusEnabled).Rows()
+	if err != nil {
+		return nil, fmt.Errorf("list the packages of a consumer: %w", err)
+	}
+	defer rows.Close()
 	var list []AdmittedPackage
-	err := s.reader(ctx).Raw(`SELECT p.id AS package_id, p.name, a.version FROM package_permissions a JOIN packages p ON p.id = a.package_id
-		WHERE a.consumer_id = ? AND p.status = ? ORDER BY p.id, a.id`, consumerID, StatusEnabled).Scan(&list).Error
-	return list, err
+	for rows.Next() {
+		var a AdmittedPackage
+		if err := rows.Scan(&a.PackageID, &a.Name, &a.Version); err != nil {
+			return nil, fmt.Errorf("list the packages of a consumer: %w", err)
+		}
+		list = append(list, a)
+	}
+	return list, rows.Err()
 }

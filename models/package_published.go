@@ -2,18 +2,19 @@ package models
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
+	"iter"
+	"strings"
 )
 
 // published are the versions that may be visible at all: enabled, with an archive, of an enabled package.
 const published = "FROM packages p JOIN package_versions v ON v.package_id = p.id WHERE p.status = 1 AND v.status = 1 AND v.archive_key <> ''"
 
-// EachPublishedVersion calls f for every published version of an organization, or of the packages for which a consumer has
-// a permission, package by package. Of a version that f has seen enough of, it returns false, the rest of the package is
-// passed over. It reads rows one by one: there may be hundreds of thousands.
-func (s *Store) EachPublishedVersion(ctx context.Context, organizationID string, consumerID int64, f func(packageID int64, name, normalized string) bool) error {
-	q := "SELECT p.id, p.name, v.normalized " + published
+// EachPublishedPackage calls f for every package that has a published version, of an organization or, where consumerID is
+// not 0, of those for which that consumer has a permission. versions are the normalized ones, in no order. There may be
+// tens of thousands of packages, so each is one row, and rows are read by hand.
+func (s *Store) EachPublishedPackage(ctx context.Context, organizationID string, consumerID int64, f func(packageID int64, name string, versions iter.Seq[string])) error {
+	q := "SELECT p.id, p.name, " + s.joined("v.normalized") + " " + published
 	var args []any
 	if consumerID != 0 {
 		q += " AND p.id IN (SELECT package_id FROM package_permissions WHERE consumer_id = ?)"
@@ -22,22 +23,18 @@ func (s *Store) EachPublishedVersion(ctx context.Context, organizationID string,
 		q += " AND p.organization_id = ?"
 		args = append(args, organizationID)
 	}
-	rows, err := s.reader(ctx).Raw(q+" ORDER BY p.id", args...).Rows()
+	rows, err := s.reader(ctx).Raw(q+" GROUP BY p.id, p.name", args...).Rows()
 	if err != nil {
-		return fmt.Errorf("list published versions: %w", err)
+		return fmt.Errorf("list published packages: %w", err)
 	}
 	defer rows.Close()
-	done := int64(0)
 	for rows.Next() {
 		var id int64
-		// Bytes and not texts: most rows are passed over.
-		var name, normalized sql.RawBytes
-		if err := rows.Scan(&id, &name, &normalized); err != nil {
-			return fmt.Errorf("list published versions: %w", err)
+		var name, versions string
+		if err := rows.Scan(&id, &name, &versions); err != nil {
+			return fmt.Errorf("list published packages: %w", err)
 		}
-		if id != done && !f(id, string(name), string(normalized)) {
-			done = id
-		}
+		f(id, name, strings.SplitSeq(versions, joint))
 	}
 	return rows.Err()
 }

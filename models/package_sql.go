@@ -16,6 +16,17 @@ func (s *Store) lockPackageClock(ctx context.Context) (int64, error) {
 	return last, err
 }
 
+// joint stands between joined texts. It is in no version.
+const joint = "\x1f"
+
+// joined is the SQL of all texts of a group as one.
+func (s *Store) joined(column string) string {
+	if s.dialect == PostgreSQL {
+		return "string_agg(" + column + ", chr(31))"
+	}
+	return "group_concat(" + column + ", char(31))"
+}
+
 // pairs is the SQL of a list of pairs of texts that comes as one JSON array of arrays; its columns are a and b.
 func (s *Store) pairs() string {
 	if s.dialect == PostgreSQL {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"slipway/internal/composer"
@@ -18,10 +19,15 @@ const maxViewFiles = 8 << 20
 // nothing, and is an error that somebody should see.
 func (v *View) admit(list []models.AdmittedPackage) error {
 	v.byID, v.byName = make(map[int64]constraints, len(list)), make(map[string]constraints, len(list))
+	known := map[string]composer.Constraint{} // most permissions say the same
 	for _, a := range list {
-		c, err := composer.ParseConstraint(a.Version)
-		if err != nil {
-			return fmt.Errorf("permission of consumer %d for %s: %w", v.ConsumerID, a.Name, err)
+		c, ok := known[a.Version]
+		if !ok {
+			var err error
+			if c, err = composer.ParseConstraint(a.Version); err != nil {
+				return fmt.Errorf("permission of consumer %d for %s: %w", v.ConsumerID, a.Name, err)
+			}
+			known[a.Version] = c
 		}
 		v.byID[a.PackageID] = append(v.byID[a.PackageID], c)
 		v.byName[a.Name] = v.byID[a.PackageID]
@@ -85,12 +91,13 @@ func (v *View) Root(ctx context.Context, prefix string) ([]byte, error) {
 
 // eachPackage calls f for every package of which at least one version is seen.
 func (v *View) eachPackage(ctx context.Context, f func(name string)) error {
-	return v.repository.service.Store.EachPublishedVersion(ctx, v.OrganizationID, v.ConsumerID, func(id int64, name, normalized string) bool {
-		if !v.everything() && !v.byID[id].admits(composer.FromNormalized(normalized)) {
-			return true
+	return v.repository.service.Store.EachPublishedPackage(ctx, v.OrganizationID, v.ConsumerID, func(id int64, name string, versions iter.Seq[string]) {
+		for normalized := range versions {
+			if v.everything() || v.byID[id].admits(composer.FromNormalized(normalized)) {
+				f(name)
+				return
+			}
 		}
-		f(name)
-		return false
 	})
 }
 
