@@ -84,6 +84,8 @@ func WorkflowOf(kind string) (workflow, queue string) {
 		return workflows.DeploymentWorkflow, workflows.QueueDeployments
 	case models.KindPipeline:
 		return workflows.PipelineWorkflow, workflows.QueuePipelines
+	case models.KindAssetSearch, models.KindAssetScan: // their workflows bear the names of the kinds
+		return kind, workflows.QueueAssets
 	}
 	return kind, kind
 }

@@ -53,3 +53,17 @@ func (s *Store) indexNames(ctx context.Context) (map[string]bool, error) {
 	}
 	return have, nil
 }
+
+// EndAssetImport makes the indexes that are missing and lets the database look at its statistics: without them it does
+// not know which terms are frequent, until it gets to it by itself.
+func (s *Store) EndAssetImport(ctx context.Context) error {
+	if err := s.EnsureAssetIndexes(ctx); err != nil {
+		return err
+	}
+	for _, t := range []string{"assets", "asset_facets", "asset_digests", "asset_details"} {
+		if err := s.writer(ctx).Exec("ANALYZE " + t).Error; err != nil {
+			return err
+		}
+	}
+	return nil
+}

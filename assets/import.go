@@ -1,0 +1,242 @@
+package assets
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"slipway/models"
+)
+
+// importBatch is how many lines are written in one transaction.
+const importBatch = 10_000
+
+// maxImportLine is the size of the longest line in bytes.
+const maxImportLine = 4 << 20
+
+// ImportOptions tune an import.
+type ImportOptions struct {
+	// OrganizationID gets the assets.
+	OrganizationID string
+	// Progress, where set, is called after each batch with the bytes and lines that are done.
+	Progress func(bytes, lines int64)
+	// SkipBad goes on after lines that are wrong; else the first one ends the import.
+	SkipBad bool
+	// Bad, where set, is told of each line that was skipped.
+	Bad func(line int64, err error)
+}
+
+// ImportResult counts what an import did. Lines that an earlier run of the same import wrote are in Lines and Created.
+type ImportResult struct {
+	Lines, Created, Updated, Bad int64
+	// ResumedAt is the line behind which it went on, 0 where it began anew.
+	ResumedAt int64
+}
+
+// LineError says what is wrong with a line of an import.
+type LineError struct {
+	Line int64 // from 1
+	Err  error
+}
+
+func (e *LineError) Error() string { return fmt.Sprintf("line %d: %v", e.Line, e.Err) }
+
+// Unwrap gives what is wrong.
+func (e *LineError) Unwrap() error { return e.Err }
+
+// Import reads images as JSON lines, one models.Image each, and writes them in batches. After an interruption the same
+// file goes on behind its last batch; a file that was imported to its end is read again from its beginning. Nothing comes
+// twice either way, since the id of an asset is made from its image.
+//
+// Where there is no asset at all yet, indexes are built after the rows.
+func (s *Service) Import(ctx context.Context, file io.ReadSeeker, o ImportOptions) (*ImportResult, error) {
+	source, err := sourceOf(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the file: %w", err)
+	}
+	state, err := s.store.AssetImportBySource(ctx, o.OrganizationID, source)
+	if err != nil && !errors.Is(err, models.ErrNotFound) {
+		return nil, err
+	}
+	if state == nil || state.Finished {
+		state = &models.AssetImport{OrganizationID: o.OrganizationID, Source: source}
+	}
+	if _, err := file.Seek(state.ByteOffset, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("read the file: %w", err)
+	}
+	if _, err := s.store.BeginFirstAssetImport(ctx); err != nil {
+		return nil, err
+	}
+	r := &ImportResult{ResumedAt: state.Lines, Created: state.Created}
+	err = s.importLines(ctx, file, o, state, r)
+	r.Lines = state.Lines
+	// Also after a failure: whoever looks at the assets meanwhile needs the indexes.
+	if ierr := s.store.EndAssetImport(context.WithoutCancel(ctx)); ierr != nil {
+		err = errors.Join(err, fmt.Errorf("build the indexes: %w", ierr))
+	}
+	return r, err
+}
+
+// sourceOf names a file by its first megabyte and its size.
+func sourceOf(file io.ReadSeeker) (string, error) {
+	size, err := file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return "", err
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	fmt.Fprintf(h, "%d\n", size)
+	if _, err := io.CopyN(h, file, 1<<20); err != nil && err != io.EOF {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// parsedBatch is a batch on its way from the reader of lines to the writer of rows.
+type parsedBatch struct {
+	images []models.Image
+	offset int64 // behind its last line
+	lines  int64
+	bad    int64
+	err    error // ends the import behind the images
+}
+
+// importLines reads and writes at the same time: both cost about the same.
+func (s *Service) importLines(ctx context.Context, file io.Reader, o ImportOptions, state *models.AssetImport, r *ImportResult) error {
+	ctx, cancel := context.WithCancel(ctx)
+	batches := make(chan parsedBatch, 1)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer close(batches)
+		parseLines(ctx, file, o, state.ByteOffset, state.Lines, batches)
+	}()
+	// The reader must not be in the file any more when this returns: it is the caller's.
+	defer func() { cancel(); <-done }()
+	for b := range batches {
+		result, err := s.store.PutImages(ctx, o.OrganizationID, b.images, false)
+		if err != nil {
+			return fmt.Errorf("write the lines up to %d: %w", b.lines, err)
+		}
+		r.Created, r.Updated, r.Bad = r.Created+result.Created, r.Updated+result.Updated, r.Bad+b.bad
+		state.ByteOffset, state.Lines, state.Created, state.Finished = b.offset, b.lines, r.Created, false
+		if err := s.store.PutAssetImport(ctx, state); err != nil {
+			return err
+		}
+		if o.Progress != nil {
+			o.Progress(state.ByteOffset, state.Lines)
+		}
+		if b.err != nil {
+			return b.err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	state.Finished = true
+	return s.store.PutAssetImport(ctx, state)
+}
+
+// parseLines sends the lines of a file in batches until the file or ctx ends.
+func parseLines(ctx context.Context, file io.Reader, o ImportOptions, offset, lines int64, batches chan<- parsedBatch) {
+	in := bufio.NewReaderSize(file, 1<<20)
+	b := parsedBatch{offset: offset, lines: lines}
+	send := func() bool {
+		select {
+		case batches <- b:
+			b = parsedBatch{offset: b.offset, lines: b.lines}
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	for ctx.Err() == nil {
+		line, n, err := readLine(in)
+		if err == io.EOF && n == 0 {
+			break
+		}
+		if err != nil && err != io.EOF {
+			b.err = &LineError{Line: b.lines + 1, Err: err}
+			send()
+			return
+		}
+		var img models.Image
+		perr := parseImage(line, &img)
+		if perr != nil && !o.SkipBad {
+			// What stands before the wrong line is kept; whoever mends the line goes on there.
+			b.err = &LineError{Line: b.lines + 1, Err: perr}
+			send()
+			return
+		}
+		b.lines++
+		b.offset += n
+		switch {
+		case perr != nil:
+			b.bad++
+			if o.Bad != nil {
+				o.Bad(b.lines, perr)
+			}
+		case img.ConfigDigest != "":
+			b.images = append(b.images, img)
+		}
+		if len(b.images) >= importBatch && !send() {
+			return
+		}
+	}
+	if len(b.images) > 0 || b.bad > 0 {
+		send()
+	}
+}
+
+// readLine reads a line and gives it without its end, with the number of bytes that it takes.
+func readLine(in *bufio.Reader) ([]byte, int64, error) {
+	var line []byte
+	for {
+		part, err := in.ReadSlice('\n')
+		line = append(line, part...)
+		if len(line) > maxImportLine {
+			return nil, int64(len(line)), fmt.Errorf("the line is over the limit of %d bytes", maxImportLine)
+		}
+		if err == bufio.ErrBufferFull {
+			continue
+		}
+		return bytes.TrimSpace(line), int64(len(line)), err
+	}
+}
+
+// parseImage reads one line. An empty one is no image.
+func parseImage(line []byte, img *models.Image) error {
+	if len(line) == 0 {
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(line))
+	d.DisallowUnknownFields()
+	if err := d.Decode(img); err != nil {
+		return fmt.Errorf("expected a JSON object of an image: %s", err)
+	}
+	if d.More() {
+		return errors.New("expected one JSON object on the line")
+	}
+	return img.Check()
+}
+
+// Report adds what a build has pushed to the assets of an organization: images become assets, and image tags are added to
+// those that an asset has.
+func (s *Service) Report(ctx context.Context, organizationID string, images []models.Image) (models.PutResult, error) {
+	for i := range images {
+		if err := images[i].Check(); err != nil {
+			return models.PutResult{}, err
+		}
+		// What people set is not for builds to set.
+		images[i].Class, images[i].Labels, images[i].Tags, images[i].CreatedAt = "", nil, nil, nil
+	}
+	return s.store.PutImages(ctx, organizationID, images, true)
+}

@@ -1,0 +1,382 @@
+package assets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"slipway/internal/netguard"
+	"slipway/models"
+)
+
+// Scanner reads registries. It keeps what it has read when a registry fails, and says why it ended.
+type Scanner struct {
+	Store *models.Store
+	// Network says which addresses may be dialled. Every connection is checked, also those of redirects and token services.
+	Network netguard.Policy
+	Limits  ScanLimits
+}
+
+// ScanError is the reason why a scan ended before its end, or left something out. Its text is for people and holds no
+// credential.
+type ScanError struct{ Reason string }
+
+func (e *ScanError) Error() string { return e.Reason }
+
+// scan is one scan of a registry.
+type scan struct {
+	*Scanner
+	limits   ScanLimits
+	registry *models.AssetRegistry
+	host     name.Registry
+	puller   *remote.Puller
+	state    *models.AssetScan
+	progress func(models.AssetScan)
+}
+
+// Scan reads all repositories of a registry, or those that it names, and writes their images as assets. A scan that was
+// begun before, by the same execution, goes on behind its last repository. Progress, where set, is called after each.
+//
+// A *ScanError says what of the registry could not be read; what could be is kept. Other errors are Slipway's own, after
+// which the scan can be tried again.
+func (s *Scanner) Scan(ctx context.Context, executionID string, r *models.AssetRegistry, progress func(models.AssetScan)) error {
+	limits := s.Limits.withDefaults()
+	sc := &scan{Scanner: s, limits: limits, registry: r, progress: progress}
+	u, err := url.Parse(r.URL)
+	if err != nil {
+		return &ScanError{Reason: "the registry's URL cannot be read"}
+	}
+	var options []name.Option
+	if u.Scheme == "http" {
+		options = append(options, name.Insecure)
+	}
+	if sc.host, err = name.NewRegistry(u.Host, options...); err != nil {
+		return &ScanError{Reason: "the registry's URL names no host of a registry"}
+	}
+	auth := authn.Anonymous
+	if r.Username != "" {
+		password, err := s.Store.AssetRegistryPassword(r)
+		if err != nil {
+			return err
+		}
+		auth = &authn.Basic{Username: r.Username, Password: password}
+	}
+	base := s.Network.Transport()
+	defer base.CloseIdleConnections()
+	sc.puller, err = remote.NewPuller(remote.WithAuth(auth), remote.WithTransport(&boundedTransport{next: base, limits: limits}), remote.WithUserAgent("slipway"),
+		remote.WithRetryBackoff(remote.Backoff{Duration: 100 * time.Millisecond, Factor: 3, Steps: 3}))
+	if err != nil {
+		return fmt.Errorf("read registry %s: %w", r.Name, err)
+	}
+	if sc.state, err = s.Store.AssetScanByID(ctx, executionID); errors.Is(err, models.ErrNotFound) {
+		sc.state = &models.AssetScan{ExecutionID: executionID, RegistryID: r.ID}
+	} else if err != nil {
+		return err
+	}
+	return sc.run(ctx)
+}
+
+func (s *scan) run(ctx context.Context) error {
+	repositories, listErr := s.repositories(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if listErr != nil && len(repositories) == 0 {
+		s.failed("the list of repositories", listErr)
+		return errors.Join(s.save(ctx), &ScanError{Reason: "the list of repositories could not be read: " + reasonOf(listErr)})
+	}
+	if listErr != nil {
+		s.failed("the list of repositories", listErr)
+	}
+	s.state.Repositories = int64(len(repositories))
+	if err := s.save(ctx); err != nil {
+		return err
+	}
+	inRow := 0
+	for _, repository := range repositories {
+		if repository <= s.state.Position && s.state.Position != "" {
+			continue // read before the worker was lost
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		before := s.state.Failures
+		err := s.repository(ctx, repository)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		var own *storeError
+		if errors.As(err, &own) {
+			return own.err
+		}
+		if err != nil {
+			s.failed(repository, err)
+			inRow++
+		} else if s.state.Failures == before {
+			inRow = 0
+		}
+		s.state.Position, s.state.RepositoriesDone = repository, s.state.RepositoriesDone+1
+		if err := s.save(ctx); err != nil {
+			return err
+		}
+		if inRow >= s.limits.Failures {
+			return &ScanError{Reason: fmt.Sprintf("given up after %d repositories in a row could not be read; the last: %s", inRow, s.state.LastFailure)}
+		}
+	}
+	if s.state.Failures > 0 {
+		return &ScanError{Reason: fmt.Sprintf("%d repositories or images could not be read; the last: %s", s.state.Failures, s.state.LastFailure)}
+	}
+	return nil
+}
+
+// failed counts what could not be read.
+func (s *scan) failed(what string, err error) {
+	s.state.Failures++
+	s.state.LastFailure = what + ": " + reasonOf(err)
+}
+
+func (s *scan) save(ctx context.Context) error {
+	if s.progress != nil {
+		s.progress(*s.state)
+	}
+	return s.Store.PutAssetScan(ctx, s.state)
+}
+
+// storeError is an error of the database, not of the registry.
+type storeError struct{ err error }
+
+func (e *storeError) Error() string { return e.err.Error() }
+
+// repositories lists what to scan, sorted: a registry gives them in any order. What was read before an error is given with
+// the error.
+func (s *scan) repositories(ctx context.Context) ([]string, error) {
+	if len(s.registry.Repositories) > 0 {
+		return slices.Compact(slices.Sorted(slices.Values(s.registry.Repositories))), nil
+	}
+	var list []string
+	c, err := s.puller.Catalogger(ctx, s.host)
+	if err != nil {
+		return nil, err
+	}
+	for page := 0; c.HasNext(); page++ {
+		if page >= s.limits.Pages {
+			return compact(list), fmt.Errorf("the list has more than %d pages: %w", s.limits.Pages, errLimit)
+		}
+		p, err := c.Next(ctx)
+		if err != nil {
+			return compact(list), err
+		}
+		list = append(list, p.Repos...)
+		if len(list) > s.limits.Repositories {
+			return compact(list[:s.limits.Repositories]), fmt.Errorf("the list has more than %d repositories: %w", s.limits.Repositories, errLimit)
+		}
+	}
+	return compact(list), nil
+}
+
+func compact(list []string) []string {
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// repository reads one repository and writes its images.
+func (s *scan) repository(ctx context.Context, repository string) error {
+	repo, err := name.NewRepository(s.host.RegistryStr()+"/"+repository, s.options()...)
+	if err != nil {
+		return errors.New("the registry lists a name that no repository can have")
+	}
+	tags, listErr := s.tags(ctx, repo)
+	images := map[string]*models.Image{} // by config digest
+	manifests := map[string][]string{}   // manifest or index digest -> config digests
+	for _, tag := range tags {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		d, err := s.puller.Get(ctx, repo.Tag(tag))
+		if err != nil {
+			if len(images) == 0 && !isLimit(err) {
+				return err // nothing of this repository can be read: the others' turn
+			}
+			s.failed(repository+":"+tag, err)
+			continue
+		}
+		digest := d.Digest.String()
+		configs, known := manifests[digest]
+		if !known {
+			configs, err = s.manifest(ctx, repo, d, images)
+			if err != nil {
+				s.failed(repository+":"+tag, err)
+			}
+			manifests[digest] = configs
+		}
+		for _, c := range configs {
+			images[c].ImageTags = append(images[c].ImageTags, tag)
+		}
+	}
+	list := make([]models.Image, 0, len(images))
+	for _, img := range images {
+		img.TotalImageTags = len(img.ImageTags)
+		if err := img.Check(); err != nil {
+			s.failed(repository, err)
+			continue
+		}
+		list = append(list, *img)
+	}
+	result, err := s.Store.PutImages(ctx, s.registry.OrganizationID, list, false)
+	if err != nil {
+		return &storeError{err}
+	}
+	s.state.Images += int64(len(list))
+	s.state.Created += result.Created
+	return listErr
+}
+
+func (s *scan) options() []name.Option {
+	if s.host.Scheme() == "http" {
+		return []name.Option{name.Insecure}
+	}
+	return nil
+}
+
+// tags lists the tags of a repository, sorted. What was read before an error is given with it.
+func (s *scan) tags(ctx context.Context, repo name.Repository) ([]string, error) {
+	l, err := s.puller.Lister(ctx, repo)
+	if err != nil {
+		return nil, err
+	}
+	var tags []string
+	for page := 0; l.HasNext(); page++ {
+		if page >= s.limits.Pages {
+			return compact(tags), fmt.Errorf("the list of tags has more than %d pages: %w", s.limits.Pages, errLimit)
+		}
+		p, err := l.Next(ctx)
+		if err != nil {
+			return compact(tags), err
+		}
+		for _, t := range p.Tags {
+			if _, err := name.NewTag(repo.Name()+":"+t, s.options()...); err == nil {
+				tags = append(tags, t)
+			}
+		}
+		if len(tags) > s.limits.Tags {
+			return compact(tags[:s.limits.Tags]), fmt.Errorf("more than %d tags: %w", s.limits.Tags, errLimit)
+		}
+	}
+	return compact(tags), nil
+}
+
+// maxPlatforms is how many images of one index are read.
+const maxPlatforms = 100
+
+// manifest reads the image behind a manifest, or the images behind an index, and gives their config digests.
+func (s *scan) manifest(ctx context.Context, repo name.Repository, d *remote.Descriptor, images map[string]*models.Image) ([]string, error) {
+	if !d.MediaType.IsIndex() {
+		c, err := s.image(ctx, d, "", repo, images)
+		if err != nil {
+			return nil, err
+		}
+		return []string{c}, nil
+	}
+	index, err := d.ImageIndex()
+	if err != nil {
+		return nil, err
+	}
+	m, err := index.IndexManifest()
+	if err != nil {
+		return nil, err
+	}
+	var configs []string
+	var failures []error
+	for i, child := range m.Manifests {
+		if i >= maxPlatforms {
+			failures = append(failures, fmt.Errorf("an index of more than %d images: %w", maxPlatforms, errLimit))
+			break
+		}
+		// Attestations and the like are no images; they are listed for a platform that does not exist.
+		if !child.MediaType.IsImage() || child.Platform != nil && child.Platform.OS == "unknown" {
+			continue
+		}
+		cd, err := s.puller.Get(ctx, repo.Digest(child.Digest.String()))
+		if err == nil {
+			var c string
+			if c, err = s.image(ctx, cd, d.Digest.String(), repo, images); err == nil {
+				configs = append(configs, c)
+			}
+		}
+		if err != nil {
+			failures = append(failures, err)
+		}
+	}
+	return configs, errors.Join(failures...)
+}
+
+// image reads the config of an image and gives its digest.
+func (s *scan) image(ctx context.Context, d *remote.Descriptor, index string, repo name.Repository, images map[string]*models.Image) (string, error) {
+	img, err := d.Image()
+	if err != nil {
+		return "", err
+	}
+	m, err := img.Manifest()
+	if err != nil {
+		return "", err
+	}
+	if m.Config.MediaType != types.DockerConfigJSON && m.Config.MediaType != types.OCIConfigJSON {
+		return "", fmt.Errorf("not a container image: its config is of the type %.100q", string(m.Config.MediaType))
+	}
+	if m.Config.Size > s.limits.Response {
+		return "", fmt.Errorf("a config of %d bytes: %w of %d bytes", m.Config.Size, errLimit, s.limits.Response)
+	}
+	c := m.Config.Digest.String()
+	found, ok := images[c]
+	if !ok {
+		config, err := img.ConfigFile()
+		if err != nil {
+			return "", err
+		}
+		read, err := imageOf(s.host.RegistryStr(), repo.RepositoryStr(), m, config)
+		if err != nil {
+			return "", err
+		}
+		found = &read
+		images[c] = found
+	}
+	digests := models.AssetDigests{Manifest: d.Digest.String(), Index: index}
+	if !slices.Contains(found.Digests, digests) {
+		found.Digests = append(found.Digests, digests)
+	}
+	return c, nil
+}
+
+var (
+	queryText   = regexp.MustCompile(`\?[^\s"']*`)
+	controlText = regexp.MustCompile(`[\x00-\x1f\x7f]+`)
+)
+
+func isLimit(err error) bool { return errors.Is(err, errLimit) }
+
+// reasonOf says for people what a registry did wrong. What it sent is shortened, and addresses lose their query, which may
+// be signed.
+func reasonOf(err error) string {
+	var refused *netguard.RefusedError
+	if errors.As(err, &refused) {
+		return refused.Error()
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "the registry did not answer in time"
+	}
+	text := controlText.ReplaceAllString(queryText.ReplaceAllString(err.Error(), "?…"), " ")
+	if r := []rune(text); len(r) > 300 {
+		text = string(r[:300]) + "…"
+	}
+	return strings.ToValidUTF8(text, "�")
+}

@@ -1,0 +1,100 @@
+package assets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// ScanLimits bound what a registry may make a scan do. Zero members have the defaults.
+type ScanLimits struct {
+	// Repositories and Tags (of one repository) are how many are read; Pages how many pages of a list, so that one that
+	// never ends does.
+	Repositories, Tags, Pages int
+	// Response is the size of one answer in bytes, Total that of all answers of a scan.
+	Response, Total int64
+	// Request is the time for one request with its answer.
+	Request time.Duration
+	// Failures is how many repositories in a row may fail before the registry is given up.
+	Failures int
+}
+
+func (l ScanLimits) withDefaults() ScanLimits {
+	set := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	set(&l.Repositories, 100_000)
+	set(&l.Tags, 10_000)
+	set(&l.Pages, 2_000)
+	set(&l.Failures, 10)
+	if l.Response == 0 {
+		l.Response = 8 << 20
+	}
+	if l.Total == 0 {
+		l.Total = 16 << 30
+	}
+	if l.Request == 0 {
+		l.Request = time.Minute
+	}
+	return l
+}
+
+// errLimit says that an answer was over a limit.
+var errLimit = errors.New("over the limit")
+
+// boundedTransport holds every answer of a registry to the limits, those of token services and redirects included.
+type boundedTransport struct {
+	next   http.RoundTripper
+	limits ScanLimits
+	total  atomic.Int64
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	// The time is for the body too: a registry that sends a byte a minute is as slow as one that sends none.
+	ctx, cancel := context.WithTimeout(r.Context(), t.limits.Request)
+	res, err := t.next.RoundTrip(r.WithContext(ctx))
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	if res.ContentLength > t.limits.Response {
+		cancel()
+		_ = res.Body.Close()
+		return nil, fmt.Errorf("an answer of %d bytes: %w of %d bytes", res.ContentLength, errLimit, t.limits.Response)
+	}
+	res.Body = &boundedBody{body: res.Body, left: t.limits.Response, transport: t, cancel: cancel}
+	return res, nil
+}
+
+type boundedBody struct {
+	body      io.ReadCloser
+	left      int64
+	transport *boundedTransport
+	cancel    context.CancelFunc
+}
+
+// Read implements io.Reader.
+func (b *boundedBody) Read(p []byte) (int, error) {
+	n, err := b.body.Read(p)
+	b.left -= int64(n)
+	if b.left < 0 {
+		return n, fmt.Errorf("an answer: %w of %d bytes", errLimit, b.transport.limits.Response)
+	}
+	if b.transport.total.Add(int64(n)) > b.transport.limits.Total {
+		return n, fmt.Errorf("all answers together: %w of %d bytes", errLimit, b.transport.limits.Total)
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (b *boundedBody) Close() error {
+	defer b.cancel()
+	return b.body.Close()
+}
