@@ -2,17 +2,15 @@ package app
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
 
 	"slipway/api"
+	"slipway/api/confirm"
 	"slipway/api/own"
 	"slipway/api/releases"
 	"slipway/api/state"
 	"slipway/internal/buildinfo"
 	"slipway/models"
-	"slipway/policies"
 )
 
 // API builds the HTTP handler of all surfaces. It fails where the route table has a mistake.
@@ -22,7 +20,7 @@ func (a *App) API() (*api.Server, error) {
 		return nil, err
 	}
 	scopes := api.NewScopes(a.Store, api.ScopesOptions{NamespaceProject: a.projectOfNamespace})
-	a.Service.SetDecider(a.mayDecide)
+	a.Service.SetDecider((&confirm.Links{Executions: a.Service, Store: a.Store, Scopes: scopes, Policy: a.Policy}).MayDecideByLink)
 	mode := releases.LoginTokens
 	switch a.Config.Auth {
 	case "none":
@@ -54,40 +52,6 @@ func (a *App) projectOfNamespace(ctx context.Context, name string) (string, erro
 		return "", models.ErrNotFound
 	}
 	return *n.ProjectID, nil
-}
-
-// mayDecide says who may approve or disapprove: the user that the step names, a member of the team that it names, or,
-// where it names nobody, whoever may write in the project.
-func (a *App) mayDecide(ctx context.Context, by policies.Subject, e *models.Execution, c *models.Confirmation) (bool, error) {
-	if by.Kind == policies.KindAnonymous {
-		// The documented link acts without a login where the step names nobody: knowing its code is the right.
-		return c.User == "" && c.Team == "", nil
-	}
-	if c.User != "" && by.Kind == policies.KindUser && by.Name == c.User {
-		return true, nil
-	}
-	if c.Team != "" && by.Kind == policies.KindUser {
-		teams, err := a.Store.TeamsOf(ctx, by.ID)
-		if err != nil {
-			return false, err
-		}
-		for _, t := range teams {
-			if t.Name == c.Team {
-				return true, nil
-			}
-		}
-	}
-	if c.User != "" || c.Team != "" {
-		return false, nil
-	}
-	scopes, err := a.Store.ScopePath(ctx, e.ProjectID)
-	if errors.Is(err, models.ErrNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("find the project of the execution: %w", err)
-	}
-	return a.Policy.Allow(ctx, by, "pipeline:trigger", policies.Resource{Kind: "project", ID: e.ProjectID, Scopes: scopes})
 }
 
 var _ http.Handler = (*api.Server)(nil)
