@@ -90,3 +90,5 @@ func parentOf(pid int) int {
 	parent, _ := strconv.Atoi(fields[1])
 	return parent
 }
+
+func itoa(n int) string { return strconv.Itoa(n) }
