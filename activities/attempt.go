@@ -157,7 +157,13 @@ func (t *attempt) flushIn(ctx context.Context, tx *models.Store) error {
 		return err
 	}
 	for _, s := range t.ended {
-		if err := tx.EndScript(ctx, t.e.ID, s.key, s.result); err != nil {
+		var err error
+		if s.begun {
+			err = tx.EndScript(ctx, t.e.ID, s.row.Key, s.row.Result)
+		} else {
+			err = tx.RecordScript(ctx, s.row)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -170,10 +176,10 @@ func (t *attempt) flushed() {
 	t.ended = nil
 }
 
-// endedScript is the end of a script that waits to be recorded.
+// endedScript is a script that may be repeated and has ended, which waits to be recorded; begun says that its beginning was.
 type endedScript struct {
-	key    string
-	result []byte
+	row   models.ExecutionScript
+	begun bool
 }
 
 // persist does what needs the database again and again until that answers: while it is away, or refuses to write, scripts

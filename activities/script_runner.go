@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
@@ -22,6 +23,9 @@ import (
 // it. On a repetition after a crash, a script that must not run twice gives its recorded result, or fails as interrupted.
 func (t *attempt) RunScript(ctx context.Context, s engine.Script) (engine.Result, error) {
 	key := scriptKey(s.Key)
+	if s.Repeatable {
+		return t.repeatable(ctx, key, s)
+	}
 	row, err := t.begin(ctx, key, s)
 	switch {
 	case errors.Is(err, models.ErrInterrupted):
@@ -47,18 +51,9 @@ func (t *attempt) RunScript(ctx context.Context, s engine.Script) (engine.Result
 	if err != nil {
 		return res, err
 	}
-	plain, err := json.Marshal(res)
+	sealed, err := t.seal(key, res)
 	if err != nil {
 		return res, err
-	}
-	sealed, err := t.Sealer.Encrypt(plain, t.sealedAt(key))
-	if err != nil {
-		return res, fmt.Errorf("seal the result of a script: %w", err)
-	}
-	if s.Repeatable {
-		// Its end decides nothing after a crash, so it is recorded with what comes next.
-		t.ended = append(t.ended, endedScript{key, sealed})
-		return res, nil
 	}
 	// The script has had its effect: its end is recorded at once, whatever became of the context.
 	keep := context.WithoutCancel(ctx)
@@ -66,6 +61,58 @@ func (t *attempt) RunScript(ctx context.Context, s engine.Script) (engine.Result
 		return res, unrecorded(err)
 	}
 	return res, nil
+}
+
+// showAfter is how long a script that may be repeated runs before its row and what the state says about it are written. A
+// shorter one is recorded once, at its end: nobody could have seen it run, and after a crash the row decides nothing.
+const showAfter = 100 * time.Millisecond
+
+// repeatable runs a script that may run again after a crash. Its row is written beside it, not before it, so that no
+// transaction stands between the trigger and the first command of a build.
+func (t *attempt) repeatable(ctx context.Context, key string, s engine.Script) (engine.Result, error) {
+	row := models.ExecutionScript{ExecutionID: t.e.ID, Key: key, Step: s.Step, Release: s.Release.String(), Repeatable: true, StartedAt: t.Store.Now()}
+	begun := false
+	shown := make(chan struct{})
+	show, hide := context.WithCancel(ctx)
+	go func() {
+		defer close(shown)
+		wait := time.NewTimer(showAfter)
+		defer wait.Stop()
+		select {
+		case <-show.Done():
+			return
+		case <-wait.C:
+		}
+		// The engine waits for the script meanwhile, so what is pending is this goroutine's alone.
+		if _, err := t.begin(show, key, s); err == nil {
+			begun = true
+			t.flushed()
+		}
+	}()
+	res, err := t.spawn(ctx, s)
+	hide()
+	<-shown
+	if err != nil {
+		return res, err
+	}
+	if row.Result, err = t.seal(key, res); err != nil {
+		return res, err
+	}
+	t.ended = append(t.ended, endedScript{row: row, begun: begun})
+	return res, nil
+}
+
+// seal encrypts the result of a script: outputs may be secret.
+func (t *attempt) seal(key string, res engine.Result) ([]byte, error) {
+	plain, err := json.Marshal(res)
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := t.Sealer.Encrypt(plain, t.sealedAt(key))
+	if err != nil {
+		return nil, fmt.Errorf("seal the result of a script: %w", err)
+	}
+	return sealed, nil
 }
 
 // begin records that a script is about to start, with what waited for the next transaction: what the state says about the

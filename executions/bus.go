@@ -3,6 +3,7 @@ package executions
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -172,19 +173,14 @@ func (b *PostgresBus) send(ctx context.Context) {
 		}
 	}()
 	for {
-		var topic string
-		select {
-		case <-ctx.Done():
-			return
-		case topic = <-b.out:
-		}
+		topics := b.collect(ctx)
 		for attempt := 0; attempt < 3 && ctx.Err() == nil; attempt++ {
 			var err error
 			if conn == nil {
 				conn, err = pgx.Connect(ctx, b.url)
 			}
 			if err == nil {
-				_, err = conn.Exec(ctx, "SELECT pg_notify($1, $2)", channel, topic)
+				_, err = conn.Exec(ctx, "SELECT pg_notify($1, t) FROM unnest($2::text[]) t", channel, topics)
 			}
 			if err == nil {
 				break
@@ -195,7 +191,32 @@ func (b *PostgresBus) send(ctx context.Context) {
 			}
 			pause(ctx, 200*time.Millisecond)
 		}
+		if ctx.Err() != nil {
+			return
+		}
 	}
+}
+
+// collect waits for a topic and takes what else is there, each once: many notifications cost one statement.
+func (b *PostgresBus) collect(ctx context.Context) []string {
+	var topics []string
+	select {
+	case <-ctx.Done():
+		return nil
+	case t := <-b.out:
+		topics = append(topics, t)
+	}
+	for len(topics) < 256 {
+		select {
+		case t := <-b.out:
+			if !slices.Contains(topics, t) {
+				topics = append(topics, t)
+			}
+		default:
+			return topics
+		}
+	}
+	return topics
 }
 
 // pause waits, or returns early when ctx ends.

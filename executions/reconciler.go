@@ -195,8 +195,7 @@ func (s *Service) terminationReason(ctx context.Context, id, runID string) strin
 	return ""
 }
 
-// End ends an execution and does what follows: followers of its log learn of it, workers that still run scripts of it are
-// told, and the executions that hold its locks now are signalled. An execution that had ended is left alone: false.
+// End ends an execution and does what follows: followers of its log learn of it, and the executions that hold its locks now are signalled. An execution that had ended is left alone: false.
 func (s *Service) End(ctx context.Context, id, kind string, status models.Status, reason string) (bool, error) {
 	next, err := s.store.FinishExecution(ctx, id, status, reason, nil)
 	if errors.Is(err, models.ErrFinal) {
@@ -207,16 +206,18 @@ func (s *Service) End(ctx context.Context, id, kind string, status models.Status
 	}
 	s.metrics.Finished(kind, status)
 	s.log.InfoContext(ctx, "execution ended", "execution", id, "kind", kind, "status", status, "reason", reason)
-	// A worker may still run scripts of it, when its workflow was terminated.
-	s.bus.Publish(ctx, cancelTopic(id))
 	s.LogWritten(ctx, id)
 	s.SignalLocks(ctx, next)
 	return true, nil
 }
 
-// end is End for the reconciler, which has no use for the answer.
+// end is End for the reconciler. A worker may still run scripts of an execution whose workflow was terminated: it is told
+// to end them.
 func (s *Service) end(ctx context.Context, e *models.Execution, status models.Status, reason string) error {
-	_, err := s.End(ctx, e.ID, e.Kind, status, reason)
+	ended, err := s.End(ctx, e.ID, e.Kind, status, reason)
+	if ended {
+		s.bus.Publish(ctx, cancelTopic(e.ID))
+	}
 	return err
 }
 

@@ -46,19 +46,24 @@ func (s *Store) CreateExecution(ctx context.Context, n NewExecution) (*Execution
 	if e.RootID == "" {
 		e.RootID = e.ID
 	}
+	trigger, err := json.Marshal(n.Trigger)
+	if err != nil {
+		return nil, false, fmt.Errorf("write the trigger: %w", err)
+	}
 	if n.IdempotencyKey != "" {
 		e.IdempotencyKey = &n.IdempotencyKey
 	}
+	if s.dialect == PostgreSQL && !s.inTx && len(n.Steps) == 0 {
+		err = created(s.writer(ctx).Raw(createExecutionSQL, map[string]any{"id": e.ID, "kind": e.Kind, "project": e.ProjectID, "environment": e.EnvironmentID,
+			"subject": e.SubjectID, "name": e.SubjectName, "queue": e.TaskQueue, "parent": e.ParentID, "phase": e.ParentPhase, "step": e.ParentStep, "root": e.RootID,
+			"retry": e.RetryOf, "trigger": trigger, "key": e.IdempotencyKey, "definition": e.Definition, "now": now}).Scan(&e.Number))
+		return s.created(ctx, e, n.IdempotencyKey, err)
+	}
 	err = s.Tx(ctx, func(tx *Store) error {
-		// The counter's row is locked until the commit, so the id is drawn inside: ids and numbers rise together.
+		// The counter's row is locked until the commit: numbers have no gaps.
 		if err := tx.writer(ctx).Raw("INSERT INTO execution_counters (subject_id, last) VALUES (?, 1) ON CONFLICT (subject_id) DO UPDATE SET last = execution_counters.last + 1 RETURNING last",
 			n.SubjectID).Scan(&e.Number).Error; err != nil {
 			return fmt.Errorf("draw a number: %w", err)
-		}
-		top := e.RootID == e.ID
-		e.ID = NewID()
-		if top {
-			e.RootID = e.ID
 		}
 		if err := created(tx.writer(ctx).Create(e)); err != nil {
 			return err
@@ -71,8 +76,13 @@ func (s *Store) CreateExecution(ctx context.Context, n NewExecution) (*Execution
 		}
 		return nil
 	})
-	if errors.Is(err, ErrExists) && n.IdempotencyKey != "" {
-		e, err := s.ExecutionByKey(ctx, n.IdempotencyKey)
+	return s.created(ctx, e, n.IdempotencyKey, err)
+}
+
+// created gives the answer of CreateExecution: the new row, or the one that somebody with the same key was quicker with.
+func (s *Store) created(ctx context.Context, e *Execution, key string, err error) (*Execution, bool, error) {
+	if errors.Is(err, ErrExists) && key != "" {
+		e, err := s.ExecutionByKey(ctx, key)
 		return e, false, err
 	}
 	if err != nil {

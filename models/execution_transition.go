@@ -99,6 +99,11 @@ func (s *Store) finish(ctx context.Context, id string, to Status, reason string,
 	if !to.Final() {
 		return nil, fmt.Errorf("status %s does not end an execution", to)
 	}
+	if result == nil && !s.inTx {
+		if done, err := s.finishAlone(ctx, id, to, reason, from); done || err != nil {
+			return nil, err
+		}
+	}
 	var next []string
 	err := s.Tx(ctx, func(tx *Store) error {
 		next = nil
@@ -134,6 +139,15 @@ func (s *Store) finish(ctx context.Context, id string, to Status, reason string,
 		return nil, err
 	}
 	return next, nil
+}
+
+// finishAlone ends an execution that holds no lock and has no steps, as most builds do, in a single statement. False says
+// that it is not of that kind, or had ended.
+func (s *Store) finishAlone(ctx context.Context, id string, to Status, reason string, from []Status) (bool, error) {
+	u := s.writer(ctx).Exec(`UPDATE executions SET status = ?, reason = ?, finished_at = ?, started_at = COALESCE(started_at, claimed_at)
+		WHERE id = ? AND status IN ? AND kind = ? AND NOT EXISTS (SELECT 1 FROM deployment_locks l WHERE l.execution_id = executions.id)`,
+		to, clip(reason, 4000), s.Now(), id, from, KindBuild)
+	return u.RowsAffected == 1, u.Error
 }
 
 // RequestCancel records who asked first that an execution be cancelled. It returns ErrFinal where it has ended, and

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 )
 
@@ -58,6 +59,15 @@ func (s *Store) BeginScript(ctx context.Context, n ExecutionScript) (*ExecutionS
 func (s *Store) EndScript(ctx context.Context, executionID, key string, result []byte) error {
 	return found(s.writer(ctx).Model(&ExecutionScript{}).Where("execution_id = ? AND key = ?", executionID, key).
 		Updates(map[string]any{"finished": true, "result": result, "finished_at": s.Now()}))
+}
+
+// RecordScript records a script that has begun and ended: one that may be repeated and was too short to be seen running.
+func (s *Store) RecordScript(ctx context.Context, n ExecutionScript) error {
+	now := s.Now()
+	n.Attempt, n.Finished, n.FinishedAt = 1, true, &now
+	return s.writer(ctx).Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "execution_id"}, {Name: "key"}}, DoUpdates: clause.Assignments(map[string]any{
+		"attempt": gorm.Expr("execution_scripts.attempt + 1"), "finished": true, "result": n.Result, "started_at": n.StartedAt, "finished_at": now,
+	})}).Create(&n).Error
 }
 
 // ScriptsOf lists the scripts of an execution in the order they began.
