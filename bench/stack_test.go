@@ -36,11 +36,11 @@ type stack struct {
 	env      *models.Environment
 }
 
-// folderSource gives every build the same few files, without git: fetching is measured apart.
-type folderSource struct{ files map[string]string }
+// folderSource gives a build with n steps the plans and scripts of n releases, without git: fetching is measured apart.
+type folderSource struct{}
 
-func (s folderSource) Fetch(_ context.Context, space *runner.Workspace, _ activities.SourceRequest) (models.Commit, error) {
-	for name, text := range s.files {
+func (folderSource) Fetch(_ context.Context, space *runner.Workspace, r activities.SourceRequest) (models.Commit, error) {
+	for name, text := range planFiles(r.URL) {
 		file := filepath.Join(space.Source, name)
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			return models.Commit{}, err
@@ -55,7 +55,6 @@ func (s folderSource) Fetch(_ context.Context, space *runner.Workspace, _ activi
 type stackOptions struct {
 	database string
 	eager    bool
-	files    map[string]string
 	scripts  int
 	noWorker bool
 }
@@ -80,7 +79,7 @@ func newStack(t *testing.T, o stackOptions) *stack {
 	t.Cleanup(func() { require.NoError(t, a.Close()) })
 	s := &stack{App: a, temporal: server}
 	if !o.noWorker {
-		w, err := a.StartWorker(ctx, app.WorkerOptions{Sources: folderSource{o.files}, Drain: time.Second})
+		w, err := a.StartWorker(ctx, app.WorkerOptions{Sources: folderSource{}, Drain: time.Second})
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, w.Stop()) })
 	}
@@ -100,7 +99,7 @@ func newStack(t *testing.T, o stackOptions) *stack {
 // build adds a build of the given steps.
 func (s *stack) build(t *testing.T, name string, steps ...models.BuildStep) *models.Build {
 	t.Helper()
-	b := &models.Build{ProjectID: s.project.ID, EnvironmentID: s.env.ID, Name: name, Repo: "/nowhere", Branch: "main", Steps: steps}
+	b := &models.Build{ProjectID: s.project.ID, EnvironmentID: s.env.ID, Name: name, Repo: fmt.Sprint(len(steps)), Branch: "main", Steps: steps}
 	require.NoError(t, s.Store.CreateBuild(t.Context(), b, models.BuildSecrets{}))
 	b, err := s.Store.BuildByID(t.Context(), b.ID)
 	require.NoError(t, err)

@@ -19,7 +19,7 @@ import (
 
 // TestTraceOne prints when each history event of one execution and of one bare workflow came, to see where time goes.
 func TestTraceOne(t *testing.T) {
-	one := newStack(t, stackOptions{files: planFiles(10)})
+	one := newStack(t, stackOptions{})
 	b := one.build(t, "one", models.BuildStep{RunBuild: true})
 	bare := newBare(t, false, script)
 	for range 5 {
@@ -72,7 +72,7 @@ func history(t *testing.T, c client.Client, id string, begin time.Time, into map
 
 // TestProfileOne runs executions for a while, to be looked at with -cpuprofile.
 func TestProfileOne(t *testing.T) {
-	one := newStack(t, stackOptions{files: planFiles(1)})
+	one := newStack(t, stackOptions{})
 	b := one.build(t, "one", models.BuildStep{RunBuild: true})
 	s := measure(t, 400, 16, func(ctx context.Context) error {
 		e, err := one.trigger(ctx, b)
