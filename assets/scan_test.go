@@ -1,0 +1,453 @@
+package assets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/stretchr/testify/require"
+
+	"slipway/internal/netguard"
+	"slipway/internal/testenv"
+	"slipway/models"
+)
+
+var loopback = netguard.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+
+// sealer stands for the keyring.
+type sealer struct{}
+
+func (sealer) Encrypt(plain []byte, associated string) ([]byte, error) {
+	return append([]byte(associated+"\x00sealed:"), plain...), nil
+}
+
+func (sealer) Decrypt(sealed []byte, associated string) ([]byte, error) {
+	plain, ok := strings.CutPrefix(string(sealed), associated+"\x00sealed:")
+	if !ok {
+		return nil, errors.New("sealed for another place")
+	}
+	return []byte(plain), nil
+}
+
+// storesToTest opens a store on each database, with one organization.
+func onBothDatabases(t *testing.T, test func(t *testing.T, s *models.Store, org *models.Organization)) {
+	run := func(t *testing.T, address string) {
+		s, err := models.Open(t.Context(), address, models.Options{})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, s.Close()) })
+		require.NoError(t, s.Migrate(t.Context()))
+		s.UseEncrypter(sealer{})
+		org := &models.Organization{Canonical: "acme", Kind: models.OrganizationTenant}
+		require.NoError(t, s.CreateOrganization(t.Context(), org))
+		test(t, s, org)
+	}
+	t.Run("sqlite", func(t *testing.T) { run(t, "sqlite:"+filepath.Join(t.TempDir(), "slipway.db")) })
+	t.Run("postgres", func(t *testing.T) {
+		run(t, testenv.PostgresTemplate(t, "assets", func(url string) error {
+			s, err := models.Open(context.Background(), url, models.Options{})
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			return s.Migrate(context.Background())
+		}))
+	})
+}
+
+func onSQLite(t *testing.T) (*models.Store, *models.Organization) {
+	s, err := models.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "slipway.db"), models.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	require.NoError(t, s.Migrate(t.Context()))
+	s.UseEncrypter(sealer{})
+	org := &models.Organization{Canonical: "acme", Kind: models.OrganizationTenant}
+	require.NoError(t, s.CreateOrganization(t.Context(), org))
+	return s, org
+}
+
+// startRegistry is a registry in this process. wrap, where set, stands before it.
+func startRegistry(t *testing.T, wrap func(http.Handler) http.Handler) string {
+	h := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	if wrap != nil {
+		h = wrap(h)
+	}
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// push puts an image of one small layer into a registry.
+func push(t *testing.T, registry, reference string, labels map[string]string) v1.Image {
+	t.Helper()
+	img, err := random.Image(200, 1)
+	require.NoError(t, err)
+	c, err := img.ConfigFile()
+	require.NoError(t, err)
+	c = c.DeepCopy()
+	c.Architecture, c.OS, c.Author = "arm64", "linux", "ada"
+	c.Created = v1.Time{Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	c.Config.Labels, c.Config.ExposedPorts, c.Config.Entrypoint = labels, map[string]struct{}{"80/tcp": {}}, []string{"/app"}
+	img, err = mutate.ConfigFile(img, c)
+	require.NoError(t, err)
+	pushImage(t, registry, reference, img)
+	return img
+}
+
+func pushImage(t *testing.T, registry, reference string, img v1.Image) {
+	t.Helper()
+	u, err := url.Parse(registry)
+	require.NoError(t, err)
+	ref, err := name.ParseReference(u.Host+"/"+reference, name.Insecure)
+	require.NoError(t, err)
+	require.NoError(t, remote.Write(ref, img))
+}
+
+func putRegistry(t *testing.T, s *models.Store, org *models.Organization, url string, repositories ...string) *models.AssetRegistry {
+	t.Helper()
+	r := &models.AssetRegistry{OrganizationID: org.ID, Name: "hub", URL: url, Repositories: repositories}
+	require.NoError(t, s.PutAssetRegistry(t.Context(), r, nil))
+	return r
+}
+
+func assetsOf(t *testing.T, s *models.Store, org *models.Organization) map[string]models.Asset {
+	t.Helper()
+	p, err := s.ListAssets(t.Context(), models.AssetQuery{Organizations: []string{org.ID}, Limit: 1000})
+	require.NoError(t, err)
+	byRepository := map[string]models.Asset{}
+	for _, a := range p.Assets {
+		byRepository[a.Repository+"@"+a.ConfigDigest] = a
+	}
+	return byRepository
+}
+
+func TestScanReadsARegistry(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *models.Store, org *models.Organization) {
+		address := startRegistry(t, nil)
+		img := push(t, address, "team/api:1.0", map[string]string{"org.opencontainers.image.source": "https://example.com/api"})
+		pushImage(t, address, "team/api:latest", img)
+		push(t, address, "team/web:2.0", nil)
+		push(t, address, "base:1", nil)
+		// An index: two platforms and an attestation, which is no image.
+		u, _ := url.Parse(address)
+		one, two, attestation := push(t, address, "multi:a", nil), push(t, address, "multi:b", nil), push(t, address, "multi:c", nil)
+		index := mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: one}, mutate.IndexAddendum{Add: two},
+			mutate.IndexAddendum{Add: attestation, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "unknown", Architecture: "unknown"}}})
+		ref, err := name.ParseReference(u.Host+"/multi:index", name.Insecure)
+		require.NoError(t, err)
+		require.NoError(t, remote.WriteIndex(ref, index))
+
+		r := putRegistry(t, s, org, address)
+		var seen []models.AssetScan
+		require.NoError(t, (&Scanner{Store: s, Network: loopback}).Scan(t.Context(), models.NewID(), r, func(p models.AssetScan) { seen = append(seen, p) }))
+		last := seen[len(seen)-1]
+		require.EqualValues(t, 4, last.Repositories)
+		require.EqualValues(t, 4, last.RepositoriesDone)
+		require.EqualValues(t, 6, last.Images)
+		require.EqualValues(t, 6, last.Created)
+		require.Zero(t, last.Failures)
+
+		found := assetsOf(t, s, org)
+		require.Len(t, found, 6)
+		digest := func(i v1.Image) string { d, err := i.ConfigName(); require.NoError(t, err); return d.String() }
+		api := found["team/api@"+digest(img)]
+		require.Equal(t, u.Host, api.Registry)
+		require.Equal(t, "api", api.Name)
+		require.Equal(t, "arm64", api.Architecture)
+		require.JSONEq(t, `["1.0","latest"]`, string(api.ImageTags))
+		require.Equal(t, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), *api.BuiltAt)
+		require.Contains(t, string(api.Document), `"exposed_ports":["80/tcp"]`)
+		require.Contains(t, string(api.Document), `"author":"ada"`)
+		m, err := img.Manifest()
+		require.NoError(t, err)
+		require.Equal(t, m.Config.Size+m.Layers[0].Size, api.SizeBytes)
+		i, err := index.Digest()
+		require.NoError(t, err)
+		require.Contains(t, string(found["multi@"+digest(one)].Digests), i.String())
+		require.NotContains(t, string(found["multi@"+digest(attestation)].Digests), i.String())
+
+		// Again, by name: nothing new, and a tag that moved away is gone.
+		other := push(t, address, "team/api:latest", nil)
+		r = putRegistry(t, s, org, address, "team/api")
+		require.NoError(t, (&Scanner{Store: s, Network: loopback}).Scan(t.Context(), models.NewID(), r, func(p models.AssetScan) { last = p }))
+		require.EqualValues(t, 1, last.Created)
+		found = assetsOf(t, s, org)
+		require.JSONEq(t, `["1.0"]`, string(found["team/api@"+digest(img)].ImageTags))
+		require.JSONEq(t, `["latest"]`, string(found["team/api@"+digest(other)].ImageTags))
+	})
+}
+
+// TestScanWithCredentials: a registry that wants a password gets the sealed one, and no error shows it.
+func TestScanWithCredentials(t *testing.T) {
+	s, org := onSQLite(t)
+	open := atomic.Bool{}
+	open.Store(true)
+	address := startRegistry(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			user, password, _ := r.BasicAuth()
+			if !open.Load() && (user != "robot" || password != "s3cret-canary") {
+				w.Header().Set("WWW-Authenticate", `Basic realm="registry"`)
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	push(t, address, "team/api:1.0", nil)
+	open.Store(false)
+	scanner := &Scanner{Store: s, Network: loopback}
+	r := &models.AssetRegistry{OrganizationID: org.ID, Name: "hub", URL: address, Username: "robot"}
+	good, bad := "s3cret-canary", "wrong-canary"
+	require.NoError(t, s.PutAssetRegistry(t.Context(), r, &bad))
+	var failed *ScanError
+	require.ErrorAs(t, scanner.Scan(t.Context(), models.NewID(), r, nil), &failed)
+	require.NotContains(t, failed.Reason, "canary")
+	require.NoError(t, s.PutAssetRegistry(t.Context(), r, &good))
+	require.NoError(t, s.PutAssetRegistry(t.Context(), r, nil), "a change of something else keeps the password")
+	stored, err := s.AssetRegistryByName(t.Context(), org.ID, "hub")
+	require.NoError(t, err)
+	require.NoError(t, scanner.Scan(t.Context(), models.NewID(), stored, nil))
+	require.Len(t, assetsOf(t, s, org), 1)
+}
+
+// TestScanOfBadRegistries: a registry that is slow, wrong, huge or malicious ends the scan with a reason, soon, and what
+// was read before is kept. S13 among them: no redirect, token service or link leads to an address that is not allowed.
+func TestScanOfBadRegistries(t *testing.T) {
+	inner := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the inner service was reached") }))
+	defer inner.Close()
+	innerURL, _ := url.Parse(inner.URL)
+	// The registry is on 127.0.0.1, which this test allows; everything else that is private is not.
+	metadata := "http://169.254.169.254/latest/meta-data"
+	limits := ScanLimits{Response: 64 << 10, Pages: 5, Tags: 50, Repositories: 50, Request: time.Second, Failures: 3}
+	tagsOf := func(repository string) string { return "/v2/" + repository + "/tags/list" }
+	for name, c := range map[string]struct {
+		answer func(w http.ResponseWriter, r *http.Request) bool // true where it answered
+		reason string
+		kept   int
+	}{
+		"slow": {func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == tagsOf("zz/bad") {
+				<-r.Context().Done()
+				return true
+			}
+			return false
+		}, "did not answer in time", 1},
+		"slow body": {func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == tagsOf("zz/bad") {
+				fmt.Fprint(w, `{"tags":[`)
+				w.(http.Flusher).Flush()
+				<-r.Context().Done()
+				return true
+			}
+			return false
+		}, "did not answer in time", 1},
+		"huge manifest by length": {func(w http.ResponseWriter, r *http.Request) bool {
+			if strings.HasPrefix(r.URL.Path, "/v2/zz/bad/manifests/") {
+				w.Header().Set("Content-Length", "1073741824")
+				w.WriteHeader(200)
+				return true
+			}
+			return false
+		}, "over the limit", 1},
+		"huge manifest in pieces": {func(w http.ResponseWriter, r *http.Request) bool {
+			if strings.HasPrefix(r.URL.Path, "/v2/zz/bad/manifests/") {
+				for range 1000 {
+					if _, err := w.Write([]byte(strings.Repeat(" ", 4096))); err != nil {
+						return true
+					}
+				}
+				return true
+			}
+			return false
+		}, "over the limit", 1},
+		"huge config": {func(w http.ResponseWriter, r *http.Request) bool {
+			if strings.HasPrefix(r.URL.Path, "/v2/zz/bad/manifests/") {
+				w.Header().Set("Content-Type", "application/vnd.docker.distribution.manifest.v2+json")
+				fmt.Fprintf(w, `{"schemaVersion":2,"mediaType":"application/vnd.docker.distribution.manifest.v2+json","config":{"mediaType":"application/vnd.docker.container.image.v1+json","size":1073741824,"digest":"sha256:%064d"},"layers":[]}`, 1)
+				return true
+			}
+			return false
+		}, "over the limit", 1},
+		"endless tags": {func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == tagsOf("zz/bad") {
+				w.Header().Set("Link", `<`+tagsOf("zz/bad")+`?last=x>; rel="next"`)
+				fmt.Fprint(w, `{"tags":[]}`)
+				return true
+			}
+			return false
+		}, "more than 5 pages", 1},
+		"too many tags": {func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == tagsOf("zz/bad") {
+				fmt.Fprint(w, `{"tags":["`+strings.Join(slices.Repeat([]string{"good"}, 60), `","`)+`"]}`)
+				return true
+			}
+			return false
+		}, "more than 50 tags", 2},
+		"redirect to a private address": {func(w http.ResponseWriter, r *http.Request) bool {
+			if strings.HasPrefix(r.URL.Path, "/v2/zz/bad/manifests/") {
+				http.Redirect(w, r, metadata, http.StatusTemporaryRedirect)
+				return true
+			}
+			return false
+		}, "169.254.169.254", 1},
+		"token service at a private address": {func(w http.ResponseWriter, r *http.Request) bool {
+			if strings.HasPrefix(r.URL.Path, "/v2/zz/bad/") {
+				w.Header().Set("WWW-Authenticate", `Bearer realm="`+metadata+`",service="x"`)
+				w.WriteHeader(http.StatusUnauthorized)
+				return true
+			}
+			return false
+		}, "", 1},
+		"link to another host": {func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == tagsOf("zz/bad") {
+				w.Header().Set("Link", `<http://[::1]:`+innerURL.Port()+`/v2/>; rel="next"`)
+				fmt.Fprint(w, `{"tags":[]}`)
+				return true
+			}
+			return false
+		}, "", 1},
+		"not JSON": {func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == tagsOf("zz/bad") {
+				fmt.Fprint(w, "<html>\x1b[31mred</html>")
+				return true
+			}
+			return false
+		}, "", 1},
+		"wrong digest": {func(w http.ResponseWriter, r *http.Request) bool {
+			if strings.HasPrefix(r.URL.Path, "/v2/zz/bad/blobs/") {
+				fmt.Fprint(w, `{}`)
+				return true
+			}
+			return false
+		}, "", 1},
+		"server error": {func(w http.ResponseWriter, r *http.Request) bool {
+			if strings.HasPrefix(r.URL.Path, "/v2/zz/bad/") {
+				w.WriteHeader(http.StatusInternalServerError)
+				return true
+			}
+			return false
+		}, "", 1},
+		"endless catalog": {func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == "/v2/_catalog" {
+				w.Header().Set("Link", `</v2/_catalog?last=x>; rel="next"`)
+				fmt.Fprint(w, `{"repositories":["aa/good"]}`)
+				return true
+			}
+			return false
+		}, "more than 5 pages", 1},
+		"no catalog": {func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == "/v2/_catalog" {
+				w.WriteHeader(http.StatusNotFound)
+				return true
+			}
+			return false
+		}, "the list of repositories could not be read", 0},
+		"names that are no repositories": {func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == "/v2/_catalog" {
+				fmt.Fprint(w, `{"repositories":["aa/good","../../etc","zz/BAD"," "]}`)
+				return true
+			}
+			return false
+		}, "no repository can have", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, org := onSQLite(t)
+			bad := atomic.Bool{}
+			address := startRegistry(t, func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if bad.Load() && c.answer(w, r) {
+						return
+					}
+					next.ServeHTTP(w, r)
+				})
+			})
+			push(t, address, "aa/good:1", nil)
+			push(t, address, "zz/bad:good", nil)
+			bad.Store(true)
+			start := time.Now()
+			var last models.AssetScan
+			err := (&Scanner{Store: s, Network: loopback, Limits: limits}).Scan(t.Context(), models.NewID(), putRegistry(t, s, org, address), func(p models.AssetScan) { last = p })
+			var failed *ScanError
+			require.ErrorAs(t, err, &failed)
+			require.Contains(t, failed.Reason, c.reason)
+			require.NotContains(t, failed.Reason, "\x1b")
+			require.Less(t, len(failed.Reason), 600)
+			require.Less(t, time.Since(start), 20*time.Second)
+			require.Len(t, assetsOf(t, s, org), c.kept, "%v", slices.Collect(maps.Keys(assetsOf(t, s, org))))
+			require.NotZero(t, last.Failures)
+		})
+	}
+}
+
+// TestScanGoesOnBehindItsLastRepository: a scan whose worker was lost does not begin again.
+func TestScanGoesOnBehindItsLastRepository(t *testing.T) {
+	s, org := onSQLite(t)
+	var asked []string
+	ctx, cancel := context.WithCancel(t.Context())
+	address := startRegistry(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if repository, ok := strings.CutSuffix(r.URL.Path, "/tags/list"); ok {
+				asked = append(asked, strings.TrimPrefix(repository, "/v2/"))
+				if len(asked) == 3 {
+					cancel() // the worker dies while it reads c
+				}
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	for _, repository := range []string{"a", "b", "c", "d"} {
+		push(t, address, repository+":1", nil)
+	}
+	r := putRegistry(t, s, org, address)
+	id := models.NewID()
+	scanner := &Scanner{Store: s, Network: loopback}
+	require.ErrorIs(t, scanner.Scan(ctx, id, r, nil), context.Canceled)
+	require.Len(t, assetsOf(t, s, org), 2)
+	require.NoError(t, scanner.Scan(t.Context(), id, r, nil))
+	require.Equal(t, []string{"a", "b", "c", "c", "d"}, asked)
+	require.Len(t, assetsOf(t, s, org), 4)
+	p, err := s.AssetScanByID(t.Context(), id)
+	require.NoError(t, err)
+	require.EqualValues(t, 4, p.RepositoriesDone)
+	require.EqualValues(t, 4, p.Created)
+}
+
+func TestScanOfAPrivateAddressIsRefused(t *testing.T) {
+	s, org := onSQLite(t)
+	err := (&Scanner{Store: s}).Scan(t.Context(), models.NewID(), putRegistry(t, s, org, startRegistry(t, nil)), nil)
+	var failed *ScanError
+	require.ErrorAs(t, err, &failed)
+	require.Contains(t, failed.Reason, "not allowed: it is a loopback address")
+}
+
+func TestRegistriesAreChecked(t *testing.T) {
+	s, org := onSQLite(t)
+	for _, r := range []models.AssetRegistry{
+		{Name: "a b", URL: "https://example.com"}, {Name: "a", URL: "example.com"}, {Name: "a", URL: "ftp://example.com"}, {Name: "a", URL: "https://user:pw@example.com"},
+		{Name: "a", URL: "https://example.com/v2"}, {Name: "a", URL: "https://example.com?x"}, {Name: "a", URL: "https://example.com", Repositories: []string{"A"}}, {Name: "a", URL: "https://a b"},
+		{Name: "a", URL: "https://example.com", Username: "a\nb"},
+	} {
+		r.OrganizationID = org.ID
+		require.Error(t, s.PutAssetRegistry(t.Context(), &r, nil), "%+v", r)
+	}
+}
