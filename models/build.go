@@ -2,6 +2,10 @@ package models
 
 import (
 	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"time"
 
 	"gorm.io/gorm"
@@ -35,9 +39,9 @@ type Build struct {
 	WebhookTokenHash      string
 
 	// Read only, filled by queries: the names of where it belongs, and the status of its newest execution ("" for none).
-	ProjectName     string `gorm:"->"`
-	EnvironmentName string `gorm:"->"`
-	LastStatus      Status `gorm:"->"`
+	ProjectName     string `gorm:"-"`
+	EnvironmentName string `gorm:"-"`
+	LastStatus      Status `gorm:"-"`
 }
 
 // Status is that of the newest execution, or new.
@@ -146,13 +150,54 @@ func (s *Store) WebhookToken(b *Build) (string, error) {
 	return string(t), err
 }
 
+// buildColumns are what scanBuilds reads, in its order.
+const buildColumns = `builds.id, builds.project_id, builds.environment_id, builds.name, builds.repo, builds.branch, builds.disabled, builds.steps, builds.steps_from_yml,
+	builds.service_account_name, builds.service_account_team, builds.task_queue, builds.private_key, builds.escape_auth_token, builds.webhook_token, builds.webhook_secret,
+	builds.webhook_token_hash, builds.created_at, builds.updated_at, projects.name, environments.name, last_execution.status`
+
 // builds is the query that every read of builds starts from: names and the newest status come in the same one.
 func (s *Store) builds(ctx context.Context) *gorm.DB {
-	return s.reader(ctx).Table("builds").
-		Select("builds.*, projects.name AS project_name, environments.name AS environment_name, " + lastStatus).
+	return s.reader(ctx).Table("builds").Select(buildColumns).
 		Joins("JOIN projects ON projects.id = builds.project_id").
 		Joins("JOIN environments ON environments.id = builds.environment_id").
 		Joins(joinLastExecution("builds"))
+}
+
+// scanBuilds reads rows of the query above. Builds are read more than anything else; by hand it takes a third of the
+// time that GORM's reflection does.
+func scanBuilds(q *gorm.DB) (list []Build, err error) {
+	rows, err := q.Rows()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var b Build
+		var steps string
+		var last sql.NullString
+		if err := rows.Scan(&b.ID, &b.ProjectID, &b.EnvironmentID, &b.Name, &b.Repo, &b.Branch, &b.Disabled, &steps, &b.StepsFromYML,
+			&b.ServiceAccountName, &b.ServiceAccountTeam, &b.TaskQueue, &b.SealedPrivateKey, &b.SealedEscapeAuthToken, &b.SealedWebhookToken, &b.SealedWebhookSecret,
+			&b.WebhookTokenHash, &b.CreatedAt, &b.UpdatedAt, &b.ProjectName, &b.EnvironmentName, &last); err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal([]byte(steps), &b.Steps); err != nil {
+			return nil, fmt.Errorf("read the steps of build %s: %w", b.ID, err)
+		}
+		b.LastStatus = Status(last.String)
+		list = append(list, b)
+	}
+	return list, rows.Err()
+}
+
+func oneBuild(q *gorm.DB) (*Build, error) {
+	list, err := scanBuilds(q.Limit(1))
+	if err != nil {
+		return nil, err
+	}
+	if len(list) == 0 {
+		return nil, ErrNotFound
+	}
+	return &list[0], nil
 }
 
 // lastStatus and joinLastExecution add the status of a thing's newest execution to a query, through the counter that
@@ -166,23 +211,17 @@ func joinLastExecution(table string) string {
 
 // BuildByName finds a build of an environment.
 func (s *Store) BuildByName(ctx context.Context, environmentID, name string) (*Build, error) {
-	var b Build
-	err := one(s.builds(ctx).Where("builds.environment_id = ? AND builds.name = ?", environmentID, name).Take(&b))
-	return &b, err
+	return oneBuild(s.builds(ctx).Where("builds.environment_id = ? AND builds.name = ?", environmentID, name))
 }
 
 // BuildByID finds a build.
 func (s *Store) BuildByID(ctx context.Context, id string) (*Build, error) {
-	var b Build
-	err := one(s.builds(ctx).Where("builds.id = ?", id).Take(&b))
-	return &b, err
+	return oneBuild(s.builds(ctx).Where("builds.id = ?", id))
 }
 
 // BuildByWebhook finds the build whose webhook has the token.
 func (s *Store) BuildByWebhook(ctx context.Context, token string) (*Build, error) {
-	var b Build
-	err := one(s.builds(ctx).Where("builds.webhook_token_hash = ?", webhookHash(token)).Take(&b))
-	return &b, err
+	return oneBuild(s.builds(ctx).Where("builds.webhook_token_hash = ?", webhookHash(token)))
 }
 
 // Where says which builds, deployment jobs or pipelines a list holds. Empty members do not filter.
@@ -207,9 +246,7 @@ func (w Where) apply(s *Store, q *gorm.DB, table string) *gorm.DB {
 
 // ListBuilds lists builds, newest first, in one query.
 func (s *Store) ListBuilds(ctx context.Context, w Where) ([]Build, error) {
-	var list []Build
-	err := w.apply(s, s.builds(ctx), "builds").Order("builds.id DESC").Find(&list).Error
-	return list, err
+	return scanBuilds(w.apply(s, s.builds(ctx), "builds").Order("builds.id DESC"))
 }
 
 // DeleteBuild removes a build. It returns an ActiveError while one of its executions has not ended; their rows stay.

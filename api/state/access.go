@@ -69,8 +69,8 @@ func (s *surface) environment(ctx context.Context, p environmentPath) (*models.E
 	return e, missing(err, "the project has no environment '%s'", p.Environment)
 }
 
-// environmentIDs remembers the ids of environments by project and name, for the one write that comes forty times in a
-// release. An id never changes its name; one that was deleted is refused by the database, and looked up again.
+// environmentIDs remembers the ids of environments by project and name, for what is asked often. An id never changes its
+// name, and nothing is found or written in one that was deleted.
 type environmentIDs struct {
 	mu   sync.RWMutex
 	byID map[[2]string]string
@@ -79,7 +79,8 @@ type environmentIDs struct {
 // maxEnvironmentIDs bounds what is remembered.
 const maxEnvironmentIDs = 10_000
 
-// withEnvironment calls f with the environment's id, and once more where the one that was remembered is gone.
+// withEnvironment calls f with the environment's id, and, where f found nothing with the one that was remembered, once
+// more with the one that has the name now.
 func (s *surface) withEnvironment(ctx context.Context, p environmentPath, f func(id string) error) error {
 	c, key := &s.environments, [2]string{projectID(ctx), p.Environment}
 	c.mu.RLock()
@@ -100,7 +101,7 @@ func (s *surface) withEnvironment(ctx context.Context, p environmentPath, f func
 	}
 	c.byID[key] = e.ID
 	c.mu.Unlock()
-	return missing(f(e.ID), "the project has no environment '%s'", p.Environment)
+	return f(e.ID)
 }
 
 // missing gives ErrNotFound a text that says what is missing; the caller may read the project, so it may know.

@@ -265,11 +265,12 @@ type buildRequest struct {
 }
 
 func (s *surface) build(ctx context.Context, r buildRequest) (*models.Build, error) {
-	e, err := s.environment(ctx, r.environmentPath)
-	if err != nil {
-		return nil, err
-	}
-	b, err := s.Store.BuildByName(ctx, e.ID, r.Build)
+	var b *models.Build
+	err := s.withEnvironment(ctx, r.environmentPath, func(environment string) error {
+		var err error
+		b, err = s.Store.BuildByName(ctx, environment, r.Build)
+		return err
+	})
 	return b, missing(err, "the environment has no build '%s'", r.Build)
 }
 

@@ -139,7 +139,7 @@ func (s *surface) putDeployment(ctx context.Context, r *deploymentPut) (api.Empt
 		return api.Empty{}, problem.New(problem.Invalid, "The deployment path is over %d bytes", maxDeploymentPath)
 	}
 	by := api.SubjectOf(ctx).Name
-	return api.Empty{}, s.withEnvironment(ctx, r.environmentPath, func(environment string) error {
+	err = s.withEnvironment(ctx, r.environmentPath, func(environment string) error {
 		if models.Progress(update.State) {
 			return s.Store.PutDeployment(ctx, environment, names[0], names, update.RootStage, update.State, by)
 		}
@@ -149,6 +149,7 @@ func (s *surface) putDeployment(ctx context.Context, r *deploymentPut) (api.Empt
 			return tx.PutDeployment(ctx, environment, names[0], names, update.RootStage, update.State, by)
 		})
 	})
+	return api.Empty{}, missing(err, "the project has no environment '%s'", r.Environment)
 }
 
 // maxDeploymentPath is what a path of nested deployments may take.

@@ -284,11 +284,12 @@ type jobRequest struct {
 }
 
 func (s *surface) job(ctx context.Context, r jobRequest) (*models.DeploymentJob, error) {
-	e, err := s.environment(ctx, r.environmentPath)
-	if err != nil {
-		return nil, err
-	}
-	j, err := s.Store.DeploymentJobByName(ctx, e.ID, r.Deployment)
+	var j *models.DeploymentJob
+	err := s.withEnvironment(ctx, r.environmentPath, func(environment string) error {
+		var err error
+		j, err = s.Store.DeploymentJobByName(ctx, environment, r.Deployment)
+		return err
+	})
 	return j, missing(err, "the environment has no deployment job '%s'", r.Deployment)
 }
 

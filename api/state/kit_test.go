@@ -70,7 +70,7 @@ func onSQLite(t testing.TB) *kit {
 func newKit(t testing.TB, url string) *kit {
 	t.Helper()
 	ctx := context.Background()
-	store, err := models.Open(ctx, url, models.Options{MaxConnections: 16})
+	store, err := models.Open(ctx, url, models.Options{MaxConnections: 32})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = store.Close() })
 	require.NoError(t, store.Migrate(ctx))
