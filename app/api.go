@@ -39,7 +39,7 @@ func (a *App) API() (*api.Server, error) {
 			PublicURL: a.Config.PublicURL, Logger: a.Log}),
 		own.New(own.Options{Store: a.Store, Policy: a.Policy, Scopes: scopes, Authenticator: auth, Executions: a.Service, Version: buildinfo.Version}),
 	}
-	return api.New(api.Options{Groups: groups, Authenticator: auth, Policy: a.Policy, Logger: a.Log, Metrics: a.requests, Tracer: a.tracer, Ready: a.Store.Ping})
+	return api.New(api.Options{Groups: groups, Authenticator: releases.ForLogins(auth), Policy: a.Policy, Logger: a.Log, Metrics: a.requests, Tracer: a.tracer, Ready: a.Store.Ping})
 }
 
 // projectOfNamespace is how the API finds whose roles decide about a namespace.

@@ -13,7 +13,7 @@ func TestS7RegoTests(t *testing.T) {
 	modules, store, err := tester.Load([]string{"authz.rego", "authz_test.rego", "data.json"}, nil)
 	require.NoError(t, err)
 	coverage := cover.New()
-	results, err := tester.NewRunner().SetStore(store).SetCoverageQueryTracer(coverage).Run(t.Context(), modules)
+	results, err := tester.NewRunner().SetStore(store).SetModules(modules).SetCoverageQueryTracer(coverage).RunTests(t.Context(), nil)
 	require.NoError(t, err)
 	n := 0
 	for r := range results {

@@ -210,7 +210,7 @@ func (f *Follower) Events(w http.ResponseWriter, r *api.Request, e *models.Execu
 		}
 		if err != nil {
 			end(err)
-			<-done
+			_ = <-done // it ended because of err
 			return err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	_ "slipway/internal/blob/clouds" // s3://, gs:// and azblob:// as storage
 	"slipway/internal/buildinfo"
 	"slipway/internal/config"
 	"slipway/internal/fetch"

@@ -44,6 +44,7 @@ func dialThrough(address string, args []string) error {
 		return err
 	}
 	reader := bufio.NewReader(conn)
+	//nolint:bodyclose // what follows the header is the connection itself, read below
 	response, err := http.ReadResponse(reader, request)
 	if err != nil {
 		return err

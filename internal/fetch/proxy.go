@@ -62,7 +62,7 @@ func startProxy(policy Policy, tunnel *sshSetup, exceeded context.CancelCauseFun
 		FlushInterval: -1,
 	}
 	p.server = &http.Server{Handler: p}
-	go p.server.Serve(listener)
+	go func() { _ = p.server.Serve(listener) }() // ends with close
 	return p, nil
 }
 

@@ -129,7 +129,7 @@ func (f *Fields) find(c *Comparison) (field *Field, key string, hasKey bool, err
 	if field = f.byName[c.Field]; field != nil {
 		return field, "", false, nil
 	}
-	name, key, hasKey := strings.Cut(c.Field, ".")
+	name, key, _ := strings.Cut(c.Field, ".")
 	if field = f.byName[name]; field != nil && field.Type == Object && key != "" {
 		return field, key, true, nil
 	}
