@@ -74,7 +74,7 @@ func TestEachChangeGivesEachConsumerASecondOfItsOwn(t *testing.T) {
 			if i == 3 {
 				c.move(-2 * time.Hour) // a clock that was set back gives nothing twice
 			}
-			require.NoError(t, s.CreatePackageVersion(ctx, &PackageVersion{PackageID: p.ID, Name: fmt.Sprint(i), Normalized: fmt.Sprintf("%d.0.0.0", i)}))
+			require.NoError(t, s.UpdatePackage(ctx, p))
 			for _, k := range all {
 				m := modified(t, s, k)
 				require.False(t, given[m], "%d was given before", m)
@@ -93,8 +93,8 @@ func TestEachChangeGivesEachConsumerASecondOfItsOwn(t *testing.T) {
 	})
 }
 
-// A version is published while a permission for it is added: whoever commits last must see the other, or a consumer would
-// keep an answer without the version and never hear of it.
+// A package is enabled while a permission for it is added: whoever commits last must see the other, or a consumer would
+// keep an answer without it and never hear of it.
 func TestChangesOfPackagesWaitForEachOther(t *testing.T) {
 	s, err := Open(t.Context(), testenv.Postgres(t), Options{})
 	require.NoError(t, err)
@@ -107,7 +107,7 @@ func TestChangesOfPackagesWaitForEachOther(t *testing.T) {
 	published, permitted := make(chan error, 1), make(chan error, 1)
 	go func() {
 		published <- s.Tx(ctx, func(tx *Store) error {
-			err := tx.CreatePackageVersion(ctx, &PackageVersion{PackageID: p.ID, Name: "1.0", Normalized: "1.0.0.0"})
+			err := tx.UpdatePackage(ctx, p)
 			close(inside)
 			<-release
 			return err

@@ -41,16 +41,15 @@ const withoutMetadata = `id, package_id, name, normalized, filename, status, arc
 	reference, uploaded_at, downloads, created_at, updated_at`
 
 // CreatePackageVersion adds a version and sets its id and times. ErrExists where the package has it, under whatever
-// spelling; ErrNotFound where there is no such package.
+// spelling; ErrNotFound where there is no such package. No consumer sees it yet, since it has no archive.
 func (s *Store) CreatePackageVersion(ctx context.Context, v *PackageVersion) error {
-	return s.changePackages(ctx, func(c *packageChange) error {
-		v.ID, v.CreatedAt = 0, c.Now()
-		v.UpdatedAt = v.CreatedAt
-		// First the package, which may be gone.
-		if err := c.touchPackage(ctx, v.PackageID); err != nil {
+	return s.Tx(ctx, func(tx *Store) error {
+		if _, err := tx.PackageByID(ctx, v.PackageID); err != nil {
 			return err
 		}
-		return created(c.writer(ctx).Create(v))
+		v.ID, v.CreatedAt = 0, tx.Now()
+		v.UpdatedAt = v.CreatedAt
+		return created(tx.writer(ctx).Create(v))
 	})
 }
 
