@@ -244,3 +244,26 @@ func TestDeploymentHistory(t *testing.T) {
 		k.as("sam").get(path).is(http.StatusNotFound)
 	})
 }
+
+// TestAnEnvironmentThatIsMadeAgain: what is remembered of an environment does not outlive it.
+func TestAnEnvironmentThatIsMadeAgain(t *testing.T) {
+	onBoth(t, func(t *testing.T, k *kit) {
+		k.shop()
+		olga := k.as("olga")
+		put(k, "dev", "app", "", node("app", "1", "running_main_step"))
+		olga.post(devBuilds, aBuild("web")).ok()
+		olga.get(devBuilds + "by-name/web/").ok()
+		olga.delete("/api/v1/state/shop/environments/dev/").ok()
+		path := "/api/v1/state/shop/environments/dev/deployments/?deployment=app"
+		for _, status := range []string{"running_main_step", "ok"} {
+			body := map[string]any{"path": "app", "state": node("app", "1", status)}
+			require.Equal(t, "the project has no environment 'dev'", olga.put(path, body).is(http.StatusNotFound))
+		}
+		olga.get(devBuilds + "by-name/web/").is(http.StatusNotFound)
+		olga.post("/api/v1/state/shop/environments/", map[string]any{"name": "dev"}).ok()
+		olga.get(devBuilds + "by-name/web/").is(http.StatusNotFound)
+		require.Equal(t, `{"name":"dev"}`+"\n", olga.get("/api/v1/state/shop/environments/dev/?full=true").ok(), "nothing of the first one is left")
+		put(k, "dev", "app", "", node("app", "2", "running_main_step"))
+		require.Equal(t, "2", at(olga.get(path+"&full=true").object(), "stages", "deploy", "version"))
+	})
+}
