@@ -203,6 +203,9 @@ func (f *Follower) Events(w http.ResponseWriter, r *api.Request, e *models.Execu
 			if err == nil {
 				return write("event: end\ndata: %s\n\n", f.outcome(context.WithoutCancel(ctx), e.ID))
 			}
+			if r.HTTP.Context().Err() != nil {
+				return nil // the reader left
+			}
 			if errors.Is(context.Cause(ctx), errRevoked) {
 				return write("event: revoked\ndata: access was revoked\n\n")
 			}
@@ -210,8 +213,7 @@ func (f *Follower) Events(w http.ResponseWriter, r *api.Request, e *models.Execu
 		}
 		if err != nil {
 			end(err)
-			_ = <-done // it ended because of err
-			return err
+			return errors.Join(err, <-done)
 		}
 	}
 }
