@@ -75,6 +75,7 @@ func (s *Service) StartSearch(ctx context.Context, r SearchRequest) (*models.Ass
 		}
 		return nil, err
 	}
+	a.ExecutionID = e.ID
 	return a, s.store.SetAssetSearchExecution(ctx, a.ID, e.ID)
 }
 

@@ -144,6 +144,11 @@ var assets0005 = []string{
 		updated_at $time NOT NULL)`,
 	`CREATE INDEX asset_scans_registry ON asset_scans (registry_id, execution_id)`,
 
+	// Random values that all processes of an installation share, sealed.
+	`CREATE TABLE asset_secrets (
+		name varchar(64) PRIMARY KEY,
+		value $bytes NOT NULL)`,
+
 	// How far an import came, by a name for its file, so that it can go on after an interruption.
 	`CREATE TABLE asset_imports (
 		organization_id varchar(36) NOT NULL,

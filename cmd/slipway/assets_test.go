@@ -1,0 +1,75 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/stretchr/testify/require"
+
+	"slipway/models"
+)
+
+func runAssets(t *testing.T, address string, args ...string) (string, string, error) {
+	t.Helper()
+	c := newAssetsCommand(func(ctx context.Context) (*models.Store, error) { return models.Open(ctx, address, models.Options{}) })
+	var out, progress bytes.Buffer
+	c.SetOut(&out)
+	c.SetErr(&progress)
+	c.SetArgs(args)
+	c.SilenceUsage = true
+	err := c.ExecuteContext(t.Context())
+	return out.String(), progress.String(), err
+}
+
+func TestAssetsCommands(t *testing.T) {
+	address := "sqlite:" + filepath.Join(t.TempDir(), "slipway.db")
+	_, _, err := runAssets(t, address, "import", "nosuch")
+	require.ErrorIs(t, err, models.ErrNotMigrated)
+	s, err := models.Open(t.Context(), address, models.Options{})
+	require.NoError(t, err)
+	require.NoError(t, s.Migrate(t.Context()))
+	require.NoError(t, s.Close())
+
+	file := filepath.Join(t.TempDir(), "images.jsonl")
+	require.NoError(t, os.WriteFile(file, []byte(fmt.Sprintf(`{"registry":"docker.io","repository":"team/app","config_digest":"sha256:%064d"}`+"\nwrong\n", 1)), 0o600))
+	_, _, err = runAssets(t, address, "import", file)
+	require.ErrorContains(t, err, "line 2")
+	out, progress, err := runAssets(t, address, "import", "--skip-bad", file)
+	require.NoError(t, err)
+	require.Contains(t, out, "went on behind line 1")
+	require.Contains(t, out, "2 lines, 1 assets created, 0 updated, 1 lines skipped")
+	require.Contains(t, progress, "line 2 is skipped")
+	require.Contains(t, progress, "[##############################] 2 lines")
+	_, _, err = runAssets(t, address, "import", "--organization", "nosuch", file)
+	require.ErrorContains(t, err, "no organization")
+
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	defer server.Close()
+	u, err := url.Parse(server.URL)
+	require.NoError(t, err)
+	img, err := random.Image(100, 1)
+	require.NoError(t, err)
+	ref, err := name.ParseReference(u.Host+"/team/web:1", name.Insecure)
+	require.NoError(t, err)
+	require.NoError(t, remote.Write(ref, img))
+	_, _, err = runAssets(t, address, "scan", server.URL)
+	require.ErrorContains(t, err, "not allowed")
+	_, _, err = runAssets(t, address, "scan", "--allow", "x", server.URL)
+	require.ErrorContains(t, err, "--allow")
+	out, progress, err = runAssets(t, address, "scan", "--allow", "127.0.0.0/8", server.URL)
+	require.NoError(t, err)
+	require.Contains(t, out, "1 of 1 repositories, 1 images, 1 assets created, 0 failures")
+	require.Contains(t, progress, "1 of 1 repositories")
+}
