@@ -63,3 +63,9 @@ func (s *Service) DeleteSource(ctx context.Context, packageID int64, by policies
 		return audited{kind: "package", id: packageID, detail: map[string]any{"source": nil}}, tx.DeletePackageSource(ctx, packageID)
 	})
 }
+
+// AuditMirror notes that somebody asks for a mirroring.
+func (s *Service) AuditMirror(ctx context.Context, packageID int64, by policies.Subject) error {
+	a := audited{kind: "package", id: packageID, detail: map[string]any{"mirror": true}}
+	return s.Store.Audit(ctx, a.entry(by, "version:create"))
+}

@@ -83,7 +83,8 @@ func postgres(t testing.TB) string {
 	})
 }
 
-func newServer(t testing.TB, address string) *server {
+// newServer serves the surface over the database at an address. More groups may be made of what the surface is made of.
+func newServer(t testing.TB, address string, more ...func(*server, surface.Options) api.Group) *server {
 	ctx := t.Context()
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	store, err := models.Open(ctx, address, models.Options{})
@@ -102,9 +103,13 @@ func newServer(t testing.TB, address string) *server {
 	require.NoError(t, err)
 	people, err := api.NewAuthenticator(store, api.AuthenticatorOptions{Log: quiet})
 	require.NoError(t, err)
+	o := surface.Options{Store: store, Service: s.service, Repository: s.repository, Policy: policy, Scopes: api.NewScopes(store, api.ScopesOptions{})}
+	groups := []api.Group{surface.New(o)}
+	for _, f := range more {
+		groups = append(groups, f(s, o))
+	}
 	handler, err := api.New(api.Options{
-		Groups: []api.Group{surface.New(surface.Options{Store: store, Service: s.service, Repository: s.repository, Policy: policy,
-			Scopes: api.NewScopes(store, api.ScopesOptions{})})},
+		Groups:        groups,
 		Authenticator: surface.NewAuthenticator(surface.AuthenticatorOptions{Next: people, Repository: s.repository, Log: quiet}),
 		Policy:        policy, Logger: quiet,
 	})
@@ -113,12 +118,12 @@ func newServer(t testing.TB, address string) *server {
 	t.Cleanup(web.Close)
 	s.url = web.URL
 
-	o, err := store.OrganizationByCanonical(ctx, models.DefaultOrganization)
+	root, err := store.OrganizationByCanonical(ctx, models.DefaultOrganization)
 	require.NoError(t, err)
 	s.admin = s.person("admin", "", "", "")
-	s.owner = s.person("owner", o.ID, policies.RoleOwner, "")
-	s.writer = s.person("writer", o.ID, policies.RoleWrite, "")
-	s.reader = s.person("reader", o.ID, policies.RoleRead, "")
+	s.owner = s.person("owner", root.ID, policies.RoleOwner, "")
+	s.writer = s.person("writer", root.ID, policies.RoleWrite, "")
+	s.reader = s.person("reader", root.ID, policies.RoleRead, "")
 	s.stranger = s.person("stranger", "", "", "")
 	return s
 }

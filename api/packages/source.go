@@ -147,6 +147,9 @@ func (s *sources) mirror(ctx context.Context, req *idPath) (mirrorView, error) {
 		}
 		return mirrorView{}, err
 	}
+	if err := s.Service.AuditMirror(ctx, req.ID, api.SubjectOf(ctx)); err != nil {
+		return mirrorView{}, err
+	}
 	id, err := s.mirrors.Start(ctx, req.ID)
 	return mirrorView{id}, err
 }
