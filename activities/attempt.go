@@ -83,9 +83,12 @@ func (a *Scripts) try(ctx context.Context, in workflows.Input, f func(ctx contex
 		t.say(logs.LevelError, out.Reason)
 	}
 	err = errors.Join(err, t.end(keep, result, sink))
-	if werr := t.workspace.Wipe(); werr != nil {
-		a.Log.WarnContext(ctx, "a workspace could not be removed", "execution", e.ID, "error", werr)
-	}
+	// Removing files takes longer than all the rest, and nobody waits for it. A worker that stops removes what is left.
+	go func() {
+		if err := t.workspace.Wipe(); err != nil {
+			a.Log.Warn("a workspace could not be removed", "execution", e.ID, "error", err)
+		}
+	}()
 	out.Reason = t.secrets.Mask(out.Reason)
 	return out, err
 }

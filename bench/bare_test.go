@@ -55,6 +55,7 @@ func newBare(t *testing.T, eager bool, files map[string]string) *bare {
 		w := sdk.New(c, queue, sdk.Options{MaxConcurrentWorkflowTaskPollers: 16, MaxConcurrentActivityTaskPollers: 16, MaxConcurrentActivityExecutionSize: 16, DisableRegistrationAliasing: true})
 		w.RegisterWorkflowWithOptions(b.workflow, workflow.RegisterOptions{Name: "bare"})
 		w.RegisterWorkflowWithOptions(b.parent, workflow.RegisterOptions{Name: "bare-parent"})
+		w.RegisterWorkflowWithOptions(b.waiting, workflow.RegisterOptions{Name: "bare-waiting"})
 		w.RegisterActivityWithOptions(b.script, activity.RegisterOptions{Name: "bare-script"})
 		require.NoError(t, w.Start())
 		t.Cleanup(w.Stop)
@@ -116,7 +117,11 @@ func (b *bare) run(ctx context.Context, n int, file string) error {
 }
 
 func (b *bare) start(ctx context.Context, n int, file string) (client.WorkflowRun, error) {
-	return b.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: uuid.NewString(), TaskQueue: b.queue, EnableEagerStart: b.eager}, "bare", n, file)
+	return b.client.ExecuteWorkflow(ctx, b.options(), "bare", n, file)
+}
+
+func (b *bare) options() client.StartWorkflowOptions {
+	return client.StartWorkflowOptions{ID: uuid.NewString(), TaskQueue: b.queue, EnableEagerStart: b.eager}
 }
 
 func (b *bare) runParent(ctx context.Context, n int) error {

@@ -15,10 +15,16 @@ import (
 	"slipway/models"
 )
 
-const plan = "name: bench/app%d\nversion: 0.1.0\nbuild: build.sh\n"
+const (
+	plan      = "name: bench/app%d\nversion: 0.1.0\nbuild: build.sh\n"
+	inputPlan = plan + "inputs:\n- id: file\n"
+)
 
 // planFiles are the sources of a build with one step, or with ten.
-func planFiles(steps string) map[string]string {
+func planFiles(steps, script string) map[string]string {
+	if script != "" {
+		return map[string]string{"escape.yml": fmt.Sprintf(inputPlan, 1), "build.sh": script}
+	}
 	if steps == "1" {
 		return map[string]string{"escape.yml": fmt.Sprintf(plan, 1), "build.sh": "#!/bin/sh\nexit 0\n"}
 	}

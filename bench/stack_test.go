@@ -37,10 +37,10 @@ type stack struct {
 }
 
 // folderSource gives a build with n steps the plans and scripts of n releases, without git: fetching is measured apart.
-type folderSource struct{}
+type folderSource struct{ script string }
 
-func (folderSource) Fetch(_ context.Context, space *runner.Workspace, r activities.SourceRequest) (models.Commit, error) {
-	for name, text := range planFiles(r.URL) {
+func (s folderSource) Fetch(_ context.Context, space *runner.Workspace, r activities.SourceRequest) (models.Commit, error) {
+	for name, text := range planFiles(r.URL, s.script) {
 		file := filepath.Join(space.Source, name)
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			return models.Commit{}, err
@@ -57,12 +57,17 @@ type stackOptions struct {
 	eager    bool
 	scripts  int
 	noWorker bool
+	script   string
+	temporal *temporaldev.Server
 }
 
 func newStack(t *testing.T, o stackOptions) *stack {
 	t.Helper()
 	ctx := t.Context()
-	server := testenv.Temporal(t)
+	server := o.temporal
+	if server == nil {
+		server = testenv.Temporal(t)
+	}
 	dir := t.TempDir()
 	if o.database == "" {
 		o.database = testenv.Postgres(t)
@@ -79,7 +84,7 @@ func newStack(t *testing.T, o stackOptions) *stack {
 	t.Cleanup(func() { require.NoError(t, a.Close()) })
 	s := &stack{App: a, temporal: server}
 	if !o.noWorker {
-		w, err := a.StartWorker(ctx, app.WorkerOptions{Sources: folderSource{}, Drain: time.Second})
+		w, err := a.StartWorker(ctx, app.WorkerOptions{Sources: folderSource{o.script}, Drain: time.Second})
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, w.Stop()) })
 	}

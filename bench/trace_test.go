@@ -80,3 +80,18 @@ func TestProfileOne(t *testing.T) {
 	})
 	note("%.0f executions/s", s.rate())
 }
+
+// TestProfileTen does the same with builds of ten steps.
+func TestProfileTen(t *testing.T) {
+	one := newStack(t, stackOptions{})
+	steps := make([]models.BuildStep, 10)
+	for i := range steps {
+		steps[i] = models.BuildStep{PlanLocation: fmt.Sprintf("p%d/escape.yml", i), RunBuild: true}
+	}
+	b := one.build(t, "ten", steps...)
+	s := measure(t, 150, 16, func(ctx context.Context) error {
+		e, err := one.trigger(ctx, b)
+		return one.run(ctx, e, err)
+	})
+	note("%.0f executions/s", s.rate())
+}
