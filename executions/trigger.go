@@ -41,7 +41,8 @@ type TriggerRequest struct {
 // The answer is certain. A start that failed or whose outcome is not known (the connection broke, nobody answered in
 // time) is decided by the row: if it can still be abandoned, no workflow has claimed it, none ever will (a workflow that
 // comes up later finds its row ended, and ends), and the caller gets a problem of kind Unavailable. If it cannot, the
-// workflow is running and the caller gets the execution.
+// workflow is running and the caller gets the execution. Where Temporal is there and only slow, nothing is abandoned: the
+// execution is recorded, and is started by now or by the reconciler.
 func (s *Service) Trigger(ctx context.Context, req TriggerRequest) (*models.Execution, error) {
 	if p, ok := req.Definition.(models.PipelineDefinition); ok && req.Steps == nil {
 		req.Steps = NewSteps(p)
@@ -56,7 +57,12 @@ func (s *Service) Trigger(ctx context.Context, req TriggerRequest) (*models.Exec
 		return e, nil
 	}
 	s.metrics.triggered.WithLabelValues(req.Kind, req.Trigger.Type).Inc()
+	began := time.Now()
 	if err := s.start(ctx, e); err != nil {
+		if ctx.Err() == nil && s.overloaded(ctx, err, time.Since(began)) {
+			s.log.WarnContext(ctx, "the workflow service is slow: an execution is recorded, and starts when it can", "execution", e.ID, "error", err)
+			return e, nil
+		}
 		// The caller may be gone by now; the row must be decided all the same.
 		decide, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
@@ -76,6 +82,19 @@ func (s *Service) Trigger(ctx context.Context, req TriggerRequest) (*models.Exec
 		return nil, p
 	}
 	return e, nil
+}
+
+// overloaded says whether a start failed because Temporal has too much to do, and not because it is away: it did not
+// answer in time, or refused for now, and says that it is well.
+func (s *Service) overloaded(ctx context.Context, err error, took time.Duration) bool {
+	var exhausted *serviceerror.ResourceExhausted
+	if !errors.As(err, &exhausted) && took < s.cfg.StartTimeout {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.StartTimeout)
+	defer cancel()
+	_, err = s.client.CheckHealth(ctx, &client.CheckHealthRequest{})
+	return err == nil
 }
 
 // start starts the workflow of an execution; its id is the execution's, so that starting twice is starting once.
