@@ -3,12 +3,15 @@ package packages_test
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"slipway/api"
+	surface "slipway/api/packages"
 	"slipway/models"
 	"slipway/policies"
 )
@@ -26,6 +29,32 @@ func documented(t *testing.T, o map[string]any, members ...string) {
 	require.ElementsMatch(t, want, have)
 	require.Regexp(t, timePattern, o["created_at"])
 	require.Regexp(t, timePattern, o["updated_at"])
+}
+
+func TestTheSurfaceHasADocument(t *testing.T) {
+	g := surface.New(surface.Options{})
+	doc, err := api.OpenAPI(g)
+	require.NoError(t, err)
+	for _, row := range g.Rows {
+		require.Contains(t, string(doc), `"operationId": "`+row.Operation+`"`)
+	}
+	require.Len(t, g.Rows, 27+1+4, "the documented operations, the upload, and what Composer asks for")
+}
+
+func TestEveryDocumentedOperationHasItsRow(t *testing.T) {
+	rows := map[string]string{}
+	for _, row := range surface.New(surface.Options{}).Rows {
+		rows[row.Operation] = row.Method + " " + row.Path
+	}
+	contract, err := os.ReadFile("testdata/operations.tsv")
+	require.NoError(t, err)
+	count := 0
+	for line := range strings.Lines(string(contract)) {
+		f := strings.Split(strings.TrimSpace(line), "\t")
+		require.Equal(t, f[2]+" "+f[3], rows[f[1]], f[1])
+		count++
+	}
+	require.Equal(t, 27, count)
 }
 
 func TestDocumentedShapesAndStatuses(t *testing.T) {

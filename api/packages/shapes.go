@@ -11,12 +11,9 @@ import (
 )
 
 // stamp is a time as the document writes it: Y-m-d H:i:s in UTC.
-type stamp time.Time
+type stamp string
 
-// MarshalJSON writes the time.
-func (s stamp) MarshalJSON() ([]byte, error) {
-	return []byte(time.Time(s).UTC().Format(`"2006-01-02 15:04:05"`)), nil
-}
+func stampOf(t time.Time) stamp { return stamp(t.UTC().Format(time.DateTime)) }
 
 // number is an integer of a request. Clients that build their requests from forms send it as text.
 type number int64
@@ -65,7 +62,7 @@ type packageView struct {
 }
 
 func viewPackage(p *models.Package) packageView {
-	return packageView{p.ID, p.Name, p.Description, p.Status, stamp(p.CreatedAt), stamp(p.UpdatedAt)}
+	return packageView{p.ID, p.Name, p.Description, p.Status, stampOf(p.CreatedAt), stampOf(p.UpdatedAt)}
 }
 
 func viewPackages(list []models.Package) []packageView {
@@ -92,7 +89,7 @@ type versionView struct {
 }
 
 func viewVersion(v *models.PackageVersion) versionView {
-	return versionView{v.ID, v.PackageID, v.Name, v.Filename, v.Status, stamp(v.CreatedAt), stamp(v.UpdatedAt), v.ArchiveSize, v.ArchiveSHA1, v.ArchiveSHA256, v.Downloads}
+	return versionView{v.ID, v.PackageID, v.Name, v.Filename, v.Status, stampOf(v.CreatedAt), stampOf(v.UpdatedAt), v.ArchiveSize, v.ArchiveSHA1, v.ArchiveSHA256, v.Downloads}
 }
 
 type consumerView struct {
@@ -105,7 +102,7 @@ type consumerView struct {
 }
 
 func viewConsumer(c *packages.Consumer) consumerView {
-	return consumerView{c.ID, c.Email, c.PublicKey, c.PrivateKey, stamp(c.CreatedAt), stamp(c.UpdatedAt)}
+	return consumerView{c.ID, c.Email, c.PublicKey, c.PrivateKey, stampOf(c.CreatedAt), stampOf(c.UpdatedAt)}
 }
 
 func viewConsumers(list []packages.Consumer) []consumerView {
@@ -126,5 +123,5 @@ type permissionView struct {
 }
 
 func viewPermission(p *models.PackagePermission) permissionView {
-	return permissionView{p.ID, p.ConsumerID, p.PackageID, p.Version, stamp(p.CreatedAt), stamp(p.UpdatedAt)}
+	return permissionView{p.ID, p.ConsumerID, p.PackageID, p.Version, stampOf(p.CreatedAt), stampOf(p.UpdatedAt)}
 }
