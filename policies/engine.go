@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -81,9 +82,15 @@ func (e *Engine) Actions() []string {
 
 // Allow decides whether s may do action on r. An error means that the policy could not be evaluated: the answer is no.
 func (e *Engine) Allow(ctx context.Context, s Subject, action string, r Resource) (bool, error) {
-	ok, err := e.current.Load().evalAllow(ctx, allowInput(s, action, r))
-	if err != nil {
-		return false, fmt.Errorf("decide %s: %w", action, err)
+	c := e.current.Load()
+	memo, key := s.decisions(), decisionKey{action: action, kind: r.Kind, id: r.ID, scopes: strings.Join(r.Scopes, "\x00")}
+	ok, known := memo.recall(c, key)
+	if !known {
+		var err error
+		if ok, err = c.evalAllow(ctx, allowInput(s, action, r)); err != nil {
+			return false, fmt.Errorf("decide %s: %w", action, err)
+		}
+		memo.keep(c, key, ok)
 	}
 	if e.options.Log.Enabled(ctx, slog.LevelDebug) {
 		e.options.Log.LogAttrs(ctx, slog.LevelDebug, "decision", append(describe(s, action),

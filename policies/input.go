@@ -32,6 +32,7 @@ type preparedSubject struct {
 	of     Subject
 	grants *Grant
 	scopes *string
+	memo   decisions
 }
 
 // Prepare returns s with its part of the policy's input built once, for a subject that asks more often. Its grants and
@@ -44,14 +45,19 @@ func (s Subject) Prepare() Subject {
 }
 
 func (s Subject) term() *ast.Term {
-	p := s.prepared
-	if p != nil && p.of.Kind == s.Kind && p.of.ID == s.ID && p.of.Name == s.Name && p.of.Admin == s.Admin && p.of.Execution == s.Execution &&
-		p.of.Token.ID == s.Token.ID && p.of.Token.Role == s.Token.Role &&
-		len(p.of.Grants) == len(s.Grants) && p.grants == first(s.Grants) &&
-		len(p.of.Token.Scopes) == len(s.Token.Scopes) && p.scopes == first(s.Token.Scopes) {
-		return p.term
+	if s.isPrepared() {
+		return s.prepared.term
 	}
 	return s.buildTerm()
+}
+
+// isPrepared says that the subject is still what its prepared part was made from.
+func (s Subject) isPrepared() bool {
+	p := s.prepared
+	return p != nil && p.of.Kind == s.Kind && p.of.ID == s.ID && p.of.Name == s.Name && p.of.Admin == s.Admin && p.of.Execution == s.Execution &&
+		p.of.Token.ID == s.Token.ID && p.of.Token.Role == s.Token.Role &&
+		len(p.of.Grants) == len(s.Grants) && p.grants == first(s.Grants) &&
+		len(p.of.Token.Scopes) == len(s.Token.Scopes) && p.scopes == first(s.Token.Scopes)
 }
 
 // first is the address of a slice's first element: with the length it tells whether two slices are the same one.
