@@ -11,6 +11,9 @@ import (
 // A remembered decision is one of this subject, this resource and this policy.
 func TestDecisionsAreRememberedForOnePolicyOnly(t *testing.T) {
 	dir := t.TempDir()
+	same, err := os.ReadFile("data.json")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "data.json"), same, 0o600))
 	e, err := New(Options{Path: dir})
 	require.NoError(t, err)
 	reader := Subject{Kind: KindUser, ID: "u", Grants: []Grant{{Scope: "p", Role: RoleRead}}}.Prepare()
