@@ -2,6 +2,7 @@ package assets
 
 import (
 	"context"
+	"time"
 
 	"slipway/internal/rsql"
 	"slipway/models"
@@ -167,4 +168,10 @@ func (s *Service) Get(ctx context.Context, scope Scope, id string) (*models.Asse
 		return nil, err
 	}
 	return s.store.AssetByID(ctx, organizations, id)
+}
+
+// CursorAt gives the cursor for the page behind a place in the default order: for those who know the place and would
+// otherwise read thousands of pages to get there.
+func (s *Service) CursorAt(scope Scope, created time.Time, id string) (string, error) {
+	return s.cursors.Encode(rsql.List{Scope: scope.text(), Sort: defaultSort}, rsql.Cursor{Values: []any{created}, ID: id})
 }

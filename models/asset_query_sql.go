@@ -17,9 +17,23 @@ import (
 // nothing but this file's callers goes by GORM, which would spread them.
 func (s *Store) assetRows(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	if s.dialect == PostgreSQL {
-		query, args = numbered(query), append([]any{pgx.QueryExecModeCacheDescribe}, args...)
+		query = numbered(query)
+	}
+	if watch, ok := ctx.Value(watchKey{}).(func(string, []any)); ok {
+		watch(query, args)
+	}
+	if s.dialect == PostgreSQL {
+		args = append([]any{pgx.QueryExecModeCacheDescribe}, args...)
 	}
 	return s.read.Statement.ConnPool.QueryContext(ctx, query, args...)
+}
+
+type watchKey struct{}
+
+// WatchAssetQueries gives a context under which watch sees the SQL of each query over assets before it runs, for those who
+// want to know its plan.
+func WatchAssetQueries(ctx context.Context, watch func(query string, args []any)) context.Context {
+	return context.WithValue(ctx, watchKey{}, watch)
 }
 
 // assetExec is assetRows for statements, in the surrounding transaction where there is one. It gives the number of rows
