@@ -10,22 +10,12 @@ import (
 	"os"
 	"testing"
 
-	"slipway/internal/fetch"
-	"slipway/internal/runner"
+	"slipway/internal/childprocess"
 	"slipway/internal/testenv"
 )
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 {
-		switch os.Args[1] {
-		case "supervise":
-			os.Exit(runner.SuperviseMain())
-		case "fetch":
-			os.Exit(fetch.Main())
-		case "fetch-dial":
-			os.Exit(fetch.DialMain(os.Args[2:]))
-		}
-	}
+	childprocess.Run()
 	_ = testenv.Required // links the kit in for the clean-up of its servers
 	os.Exit(m.Run())
 }

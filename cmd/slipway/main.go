@@ -13,24 +13,14 @@ import (
 
 	_ "slipway/internal/blob/clouds" // s3://, gs:// and azblob:// as storage
 	"slipway/internal/buildinfo"
+	"slipway/internal/childprocess"
 	"slipway/internal/config"
-	"slipway/internal/fetch"
-	"slipway/internal/runner"
 	"slipway/models"
 )
 
 func main() {
 	// The children that workers start come first: nothing else of the program is set up for them.
-	if len(os.Args) > 1 {
-		switch os.Args[1] {
-		case "supervise":
-			os.Exit(runner.SuperviseMain())
-		case "fetch":
-			os.Exit(fetch.Main())
-		case "fetch-dial":
-			os.Exit(fetch.DialMain(os.Args[2:]))
-		}
-	}
+	childprocess.Run()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := newRootCommand().ExecuteContext(ctx)
 	stop()
