@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"slipway/internal/childprocess"
-
 )
 
 func TestMain(m *testing.M) {
