@@ -10,31 +10,32 @@ import (
 // published are the versions that may be visible at all: enabled, with an archive, of an enabled package.
 const published = "FROM packages p JOIN package_versions v ON v.package_id = p.id WHERE p.status = 1 AND v.status = 1 AND v.archive_key <> ''"
 
-// EachPublishedPackage calls f for every package that has a published version, of an organization or, where consumerID is
-// not 0, of those for which that consumer has a permission. versions are the normalized ones, in no order. There may be
-// tens of thousands of packages, so each is one row, and rows are read by hand.
-func (s *Store) EachPublishedPackage(ctx context.Context, organizationID string, consumerID int64, f func(packageID int64, name string, versions iter.Seq[string])) error {
-	q := "SELECT p.id, p.name, " + s.joined("v.normalized") + " " + published
+// EachPackageWithVersions calls f for every package that has enabled versions with an archive, of an organization or, where
+// consumerID is not 0, of those for which that consumer has a permission. versions are the normalized ones, in no order.
+// Whether the package is enabled is the caller's to know. There may be tens of thousands of packages, so each is one row,
+// rows are read by hand, and names are left out.
+func (s *Store) EachPackageWithVersions(ctx context.Context, organizationID string, consumerID int64, f func(packageID int64, versions iter.Seq[string])) error {
+	q := "SELECT package_id, " + s.joined("normalized") + " FROM package_versions WHERE status = 1 AND archive_key <> '' AND package_id IN (SELECT "
 	var args []any
 	if consumerID != 0 {
-		q += " AND p.id IN (SELECT package_id FROM package_permissions WHERE consumer_id = ?)"
+		q += "package_id FROM package_permissions WHERE consumer_id = ?)"
 		args = append(args, consumerID)
 	} else {
-		q += " AND p.organization_id = ?"
+		q += "id FROM packages WHERE organization_id = ?)"
 		args = append(args, organizationID)
 	}
-	rows, err := s.reader(ctx).Raw(q+" GROUP BY p.id, p.name", args...).Rows()
+	rows, err := s.reader(ctx).Raw(q+" GROUP BY package_id", args...).Rows()
 	if err != nil {
-		return fmt.Errorf("list published packages: %w", err)
+		return fmt.Errorf("list packages with versions: %w", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var id int64
-		var name, versions string
-		if err := rows.Scan(&id, &name, &versions); err != nil {
-			return fmt.Errorf("list published packages: %w", err)
+		var versions string
+		if err := rows.Scan(&id, &versions); err != nil {
+			return fmt.Errorf("list packages with versions: %w", err)
 		}
-		f(id, name, strings.SplitSeq(versions, joint))
+		f(id, strings.SplitSeq(versions, joint))
 	}
 	return rows.Err()
 }

@@ -20,10 +20,11 @@ type packageData struct {
 	revision int64
 	// versions are the published ones, newest first.
 	versions []publishedVersion
+	// size is roughly what it takes, in bytes.
+	size int
 
 	mu    sync.Mutex
 	files map[fileKey][]byte
-	bytes int
 }
 
 type publishedVersion struct {
@@ -42,8 +43,8 @@ type fileKey struct {
 	admitted string
 }
 
-// maxFiles bounds the files that are kept of one package, in bytes.
-const maxFiles = 32 << 20
+// versionCost is what a version takes on top of its metadata, roughly.
+const versionCost = 1 << 10
 
 func newPackageData(p *models.Package, versions []models.PackageVersion) (*packageData, error) {
 	d := &packageData{id: p.ID, name: p.Name, revision: p.Revision, versions: make([]publishedVersion, 0, len(versions)), files: map[fileKey][]byte{}}
@@ -58,6 +59,7 @@ func newPackageData(p *models.Package, versions []models.PackageVersion) (*packa
 			w.data = w.data.WithTime(*v.UploadedAt)
 		}
 		d.versions = append(d.versions, w)
+		d.size += versionCost + len(v.Metadata)
 	}
 	slices.SortStableFunc(d.versions, func(a, b publishedVersion) int { return b.version.Compare(a.version) })
 	return d, nil
@@ -106,10 +108,6 @@ func (d *packageData) file(base string, dev bool, admits func(composer.Version) 
 	b = composer.AppendPackageFile(nil, d.name, list)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.bytes += len(b); d.bytes > maxFiles {
-		clear(d.files)
-		d.bytes = len(b)
-	}
 	d.files[key] = b
 	return b, nil
 }

@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
-	"slipway/internal/composer"
 	"slipway/models"
 	"slipway/policies"
 )
@@ -24,16 +23,23 @@ type Repository struct {
 	revision *revision
 	flight   singleflight.Group
 
+	// limit bounds what is kept, in bytes. Beyond it everything is dropped and read again.
+	limit int64
+
 	mu       sync.Mutex
-	views    map[string]*View // by public key, or by "organization " and its id
+	views    map[string]*View // by "consumer " and public key, or by "organization " and id
 	packages map[int64]*packageData
-	versions int // in packages
+	spent    int64
 }
 
-// Bounds of what is kept. Beyond them everything is dropped and read again.
+// maxKept is the limit of what is kept, in bytes.
+const maxKept = 256 << 20
+
+// What things cost on top of their texts, roughly.
 const (
-	maxViews    = 10_000
-	maxVersions = 50_000
+	viewCost       = 2 << 10
+	permissionCost = 200
+	fileCost       = 256
 )
 
 // NewRepository makes the repository over a service's packages. now replaces the clock, for tests; nil is the real one.
@@ -41,7 +47,7 @@ func NewRepository(s *Service, now func() time.Time) *Repository {
 	if now == nil {
 		now = time.Now
 	}
-	return &Repository{service: s, revision: &revision{store: s.Store, now: now}, views: map[string]*View{}, packages: map[int64]*packageData{}}
+	return &Repository{service: s, revision: &revision{store: s.Store, now: now}, limit: maxKept, views: map[string]*View{}, packages: map[int64]*packageData{}}
 }
 
 // ErrWrongKeys says that there is no consumer of that public key, or that its private key is another one.
@@ -129,11 +135,20 @@ func (r *Repository) view(ctx context.Context, key string, load func(ctx context
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.views) >= maxViews {
-		clear(r.views)
+	if r.views[key] != v {
+		r.spend(viewCost + permissionCost*len(v.byID))
+		r.views[key] = v
 	}
-	r.views[key] = v
 	return v, nil
+}
+
+// spend accounts for something that is kept. r.mu must be held.
+func (r *Repository) spend(bytes int) {
+	if r.spent += int64(bytes); r.spent > r.limit {
+		clear(r.views)
+		clear(r.packages)
+		r.spent = int64(bytes)
+	}
 }
 
 // data gives a package as it is now; models.ErrNotFound where it is not there or disabled.
@@ -178,27 +193,8 @@ func (r *Repository) data(ctx context.Context, organizationID, name string) (*pa
 func (r *Repository) keep(d *packageData) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if old := r.packages[d.id]; old != nil {
-		r.versions -= len(old.versions)
-	}
-	if r.versions+len(d.versions) > maxVersions {
-		clear(r.packages)
-		r.versions = 0
-	}
+	r.spend(d.size)
 	r.packages[d.id] = d
-	r.versions += len(d.versions)
-}
-
-// constraints are what a consumer's permissions for one package say.
-type constraints []composer.Constraint
-
-func (c constraints) admits(v composer.Version) bool {
-	for i := range c {
-		if c[i].Matches(v) {
-			return true
-		}
-	}
-	return false
 }
 
 // View is what one consumer sees of the repository, or everything of an organization. It is as old as the last change when
@@ -214,12 +210,10 @@ type View struct {
 	modified int64
 	checked  atomic.Int64 // the revision at which it was found unchanged
 
-	byID   map[int64]constraints
-	byName map[string]constraints
+	// The consumer's packages, those that are enabled.
+	byID   map[int64]*admittedPackage
+	byName map[string]*admittedPackage
 
 	mu    sync.Mutex
-	files map[string]viewFile
-	bytes int
+	files map[string][]byte // nil for one that is not there
 }
-
-type viewFile struct{ content []byte }

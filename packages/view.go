@@ -12,13 +12,25 @@ import (
 	"slipway/policies"
 )
 
-// maxViewFiles bounds what a view keeps of its own, in bytes.
-const maxViewFiles = 8 << 20
+// admittedPackage is a package with what a consumer's permissions for it say.
+type admittedPackage struct {
+	name        string
+	constraints []composer.Constraint
+}
+
+func (p *admittedPackage) admits(v composer.Version) bool {
+	for i := range p.constraints {
+		if p.constraints[i].Matches(v) {
+			return true
+		}
+	}
+	return false
+}
 
 // admit notes permissions. Constraints were checked before they were stored; one that cannot be read after all admits to
 // nothing, and is an error that somebody should see.
 func (v *View) admit(list []models.AdmittedPackage) error {
-	v.byID, v.byName = make(map[int64]constraints, len(list)), make(map[string]constraints, len(list))
+	v.byID, v.byName = make(map[int64]*admittedPackage, len(list)), make(map[string]*admittedPackage, len(list))
 	known := map[string]composer.Constraint{} // most permissions say the same
 	for _, a := range list {
 		c, ok := known[a.Version]
@@ -29,8 +41,12 @@ func (v *View) admit(list []models.AdmittedPackage) error {
 			}
 			known[a.Version] = c
 		}
-		v.byID[a.PackageID] = append(v.byID[a.PackageID], c)
-		v.byName[a.Name] = v.byID[a.PackageID]
+		p := v.byID[a.PackageID]
+		if p == nil {
+			p = &admittedPackage{name: a.Name}
+			v.byID[a.PackageID], v.byName[a.Name] = p, p
+		}
+		p.constraints = append(p.constraints, c)
 	}
 	return nil
 }
@@ -57,22 +73,24 @@ func (v *View) kept(key string, write func() ([]byte, error)) ([]byte, error) {
 		return write()
 	}
 	v.mu.Lock()
-	f, ok := v.files[key]
+	b, ok := v.files[key]
 	v.mu.Unlock()
 	if ok {
-		return f.content, nil
+		return b, nil
 	}
 	b, err := write()
 	if err != nil {
 		return nil, err
 	}
 	v.mu.Lock()
-	defer v.mu.Unlock()
-	const entry = 256 // what a file that is not there costs
-	if v.bytes += len(b) + len(key) + entry; v.files == nil || v.bytes > maxViewFiles {
-		v.files, v.bytes = map[string]viewFile{}, len(b)+len(key)+entry
+	if v.files == nil {
+		v.files = map[string][]byte{}
 	}
-	v.files[key] = viewFile{b}
+	v.files[key] = b
+	v.mu.Unlock()
+	v.repository.mu.Lock()
+	defer v.repository.mu.Unlock()
+	v.repository.spend(fileCost + len(key) + len(b))
 	return b, nil
 }
 
@@ -91,10 +109,32 @@ func (v *View) Root(ctx context.Context, prefix string) ([]byte, error) {
 
 // eachPackage calls f for every package of which at least one version is seen.
 func (v *View) eachPackage(ctx context.Context, f func(name string)) error {
-	return v.repository.service.Store.EachPublishedPackage(ctx, v.OrganizationID, v.ConsumerID, func(id int64, name string, versions iter.Seq[string]) {
-		for normalized := range versions {
-			if v.everything() || v.byID[id].admits(composer.FromNormalized(normalized)) {
+	store := v.repository.service.Store
+	if v.everything() {
+		enabled := map[int64]string{}
+		list, err := store.ListPackages(ctx, v.OrganizationID)
+		if err != nil {
+			return err
+		}
+		for i := range list {
+			if list[i].Status == models.StatusEnabled {
+				enabled[list[i].ID] = list[i].Name
+			}
+		}
+		return store.EachPackageWithVersions(ctx, v.OrganizationID, 0, func(id int64, _ iter.Seq[string]) {
+			if name, ok := enabled[id]; ok {
 				f(name)
+			}
+		})
+	}
+	return store.EachPackageWithVersions(ctx, v.OrganizationID, v.ConsumerID, func(id int64, versions iter.Seq[string]) {
+		p := v.byID[id]
+		if p == nil {
+			return // it is disabled
+		}
+		for normalized := range versions {
+			if p.admits(composer.FromNormalized(normalized)) {
+				f(p.name)
 				return
 			}
 		}
@@ -136,7 +176,10 @@ func (v *View) admits(name string) func(composer.Version) bool {
 	if v.everything() {
 		return all
 	}
-	return v.byName[name].admits
+	if p := v.byName[name]; p != nil {
+		return p.admits
+	}
+	return func(composer.Version) bool { return false }
 }
 
 // PackageFile writes the file of a package's releases, or of its development versions. It is nil where the package is not
@@ -175,7 +218,7 @@ func (v *View) CountDownloads(ctx context.Context, downloads []composer.Download
 	}
 	var ids []int64
 	for _, f := range found {
-		if v.everything() || v.byID[f.PackageID].admits(composer.FromNormalized(f.Normalized)) {
+		if p := v.byID[f.PackageID]; v.everything() || p != nil && p.admits(composer.FromNormalized(f.Normalized)) {
 			ids = append(ids, f.ID)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"mime"
 	"net/http"
+	"net/url"
 	"path"
 	"strconv"
 	"strings"
@@ -107,6 +108,15 @@ func unchanged(w http.ResponseWriter, r *http.Request, v *packages.View) bool {
 	return true
 }
 
+// prefix is the path that the repository has for its clients, where a proxy gives it one.
+func (s *surface) prefix() string {
+	u, err := url.Parse(s.PublicURL)
+	if err != nil {
+		return ""
+	}
+	return u.Path
+}
+
 func writeFile(w http.ResponseWriter, content []byte) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
@@ -124,7 +134,7 @@ func (s *surface) getRoot(w http.ResponseWriter, r *api.Request, req *struct {
 	ctx := r.HTTP.Context()
 	if strings.HasPrefix(req.UserAgent, "Composer/1.") {
 		// Both kinds of clients keep this file under one name, so the old one's never says that it can be kept.
-		content, err := v.RootV1(ctx, s.base(r.HTTP), "")
+		content, err := v.RootV1(ctx, s.base(r.HTTP), s.prefix())
 		if err != nil {
 			return err
 		}
@@ -134,7 +144,7 @@ func (s *surface) getRoot(w http.ResponseWriter, r *api.Request, req *struct {
 	if unchanged(w, r.HTTP, v) {
 		return nil
 	}
-	content, err := v.Root(ctx, "")
+	content, err := v.Root(ctx, s.prefix())
 	if err != nil {
 		return err
 	}

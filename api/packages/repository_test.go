@@ -4,11 +4,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"slipway/api"
+	surface "slipway/api/packages"
 )
 
 func decode(t *testing.T, a answer, v any) {
@@ -118,6 +122,21 @@ func TestMetadataIsTheArchivesAndPointsToIt(t *testing.T) {
 		require.Contains(t, m["dist"].(object)["url"], s.url+"/dist/")
 		require.NotContains(t, a.object(t), "metadata-url")
 	})
+}
+
+func TestBehindAProxyThatGivesAPath(t *testing.T) {
+	s := newServer(t, "sqlite:"+filepath.Join(t.TempDir(), "slipway.db"), func(_ *server, o *surface.Options) []api.Group {
+		o.PublicURL = "https://example.com/composer/"
+		return nil
+	})
+	p := s.newPackage("acme/hello")
+	v := s.newVersion(p, "acme/hello", "1.0")
+	c := s.newConsumer("a@example.com")
+	s.permit(c, p, "*")
+	root := c.get("/packages.json", "").object(t)
+	require.Equal(t, "/composer/p2/%package%.json", root["metadata-url"])
+	require.Equal(t, "/composer/downloads", root["notify-batch"])
+	require.Contains(t, string(c.get("/p2/acme/hello.json", "").body), fmt.Sprintf(`"https://example.com/composer/dist/acme/hello/%d.zip"`, v))
 }
 
 // A client's cache knows the repository, not the consumer: no Last-Modified may stand for two answers.

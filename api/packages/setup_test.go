@@ -83,8 +83,8 @@ func postgres(t testing.TB) string {
 	})
 }
 
-// newServer serves the surface over the database at an address. More groups may be made of what the surface is made of.
-func newServer(t testing.TB, address string, more ...func(*server, surface.Options) api.Group) *server {
+// newServer serves the surface over the database at an address. more may change what it is made of, and add groups.
+func newServer(t testing.TB, address string, more ...func(*server, *surface.Options) []api.Group) *server {
 	ctx := t.Context()
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	store, err := models.Open(ctx, address, models.Options{})
@@ -104,10 +104,11 @@ func newServer(t testing.TB, address string, more ...func(*server, surface.Optio
 	people, err := api.NewAuthenticator(store, api.AuthenticatorOptions{Log: quiet})
 	require.NoError(t, err)
 	o := surface.Options{Store: store, Service: s.service, Repository: s.repository, Policy: policy, Scopes: api.NewScopes(store, api.ScopesOptions{})}
-	groups := []api.Group{surface.New(o)}
+	var groups []api.Group
 	for _, f := range more {
-		groups = append(groups, f(s, o))
+		groups = append(groups, f(s, &o)...)
 	}
+	groups = append(groups, surface.New(o))
 	handler, err := api.New(api.Options{
 		Groups:        groups,
 		Authenticator: surface.NewAuthenticator(surface.AuthenticatorOptions{Next: people, Repository: s.repository, Log: quiet}),

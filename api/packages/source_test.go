@@ -40,9 +40,9 @@ func TestSources(t *testing.T) {
 	require.NoError(t, w.Start())
 	t.Cleanup(w.Stop)
 
-	s := newServer(t, "sqlite:"+filepath.Join(t.TempDir(), "slipway.db"), func(s *server, o surface.Options) api.Group {
-		return api.Group{Surface: own.Surface(), Rows: surface.SourceRows(surface.SourceOptions{Options: o, Mirrors: &packages.Mirrors{Store: s.store, Client: c},
-			CheckURL: func(url string) error { return fetch.CheckURL(url, fetch.Policy{}) }})}
+	s := newServer(t, "sqlite:"+filepath.Join(t.TempDir(), "slipway.db"), func(s *server, o *surface.Options) []api.Group {
+		return []api.Group{{Surface: own.Surface(), Rows: surface.SourceRows(surface.SourceOptions{Options: *o, Mirrors: &packages.Mirrors{Store: s.store, Client: c},
+			CheckURL: func(url string) error { return fetch.CheckURL(url, fetch.Policy{}) }})}}
 	})
 	p := s.newPackage("acme/hello")
 	source, mirror := fmt.Sprintf("/api/v1/slipway/packages/%d/source", p), fmt.Sprintf("/api/v1/slipway/packages/%d/mirror", p)
