@@ -45,7 +45,7 @@ func TestR9ApprovalPage(t *testing.T) {
 		link := s.link(ref)
 		require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(link), chromedp.WaitVisible(chromedp.CSS("#approve")), chromedp.WaitVisible(chromedp.CSS("#disapprove"))))
 		title, body, step := see(t, ctx, chromedp.Title()), see(t, ctx, chromedp.Text(chromedp.CSS("body"))), see(t, ctx, chromedp.Text(chromedp.CSS("h1")))
-		screenshot := see(t, ctx, chromedp.FullScreenshot(90))
+		screenshot := see(t, ctx, chromedp.FullScreenshot(100))
 		file := filepath.Join(t.TempDir(), "confirmation.png")
 		require.NoError(t, os.WriteFile(file, screenshot, 0o600))
 		require.Greater(t, len(screenshot), 5000, "the screenshot in %s shows something", file)
