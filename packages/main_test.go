@@ -8,8 +8,8 @@ import (
 	_ "slipway/internal/testenv" // ends the servers of the tests
 )
 
-// The test binary plays the parts of the slipway binary.
 func TestMain(m *testing.M) {
+	// Workers inside the test process start this binary again for their children.
 	childprocess.Run()
 	os.Exit(m.Run())
 }
