@@ -174,7 +174,7 @@ func (s *Service) Suggest(ctx context.Context, r SuggestRequest) (*Values, error
 	if err != nil {
 		return nil, err
 	}
-	found, _, err := s.store.ListFacets(ctx, models.FacetQuery{Organizations: organizations, Field: field.Name, Key: r.Key, KeysOnly: r.KeysOnly, Term: r.Term, Sort: "value", Limit: r.Limit})
+	found, _, err := s.store.ListFacets(ctx, models.FacetQuery{Organizations: organizations, Field: field.Name, Key: r.Key, KeysOnly: r.KeysOnly, Term: r.Term, Sort: "value", Limit: r.Limit, NoCounts: true})
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"slipway/models"
 )
@@ -102,6 +105,7 @@ func sourceOf(file io.ReadSeeker) (string, error) {
 
 // parsedBatch is a batch on its way from the reader of lines to the writer of rows.
 type parsedBatch struct {
+	number int // from 0
 	images []models.Image
 	offset int64 // behind its last line
 	lines  int64
@@ -109,40 +113,87 @@ type parsedBatch struct {
 	err    error // ends the import behind the images
 }
 
-// importLines reads and writes at the same time: both cost about the same.
+// importWriters is how many batches are written at once on PostgreSQL. SQLite has one writer.
+const importWriters = 2
+
+// importLines reads and writes at the same time. Batches may be done in another order than they were read in; how far the
+// import is counts those without a gap before them.
 func (s *Service) importLines(ctx context.Context, file io.Reader, o ImportOptions, state *models.AssetImport, r *ImportResult) error {
-	ctx, cancel := context.WithCancel(ctx)
+	g, writing := errgroup.WithContext(ctx)
 	batches := make(chan parsedBatch, 1)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	// The reader must not be in the file any more when this returns: it is the caller's. The group waits for it.
+	g.Go(func() error {
 		defer close(batches)
-		parseLines(ctx, file, o, state.ByteOffset, state.Lines, batches)
-	}()
-	// The reader must not be in the file any more when this returns: it is the caller's.
-	defer func() { cancel(); <-done }()
-	for b := range batches {
-		result, err := s.store.PutImages(ctx, o.OrganizationID, b.images, false)
-		if err != nil {
-			return fmt.Errorf("write the lines up to %d: %w", b.lines, err)
+		parseLines(writing, file, o, state.ByteOffset, state.Lines, batches)
+		return nil
+	})
+	writers := 1
+	if s.store.Dialect() == models.PostgreSQL {
+		writers = importWriters
+	}
+	done := &importProgress{service: s, options: o, state: state, result: r, waiting: map[int]writtenBatch{}}
+	for range writers {
+		g.Go(func() error {
+			for b := range batches {
+				result, err := s.store.PutImages(writing, o.OrganizationID, b.images, false)
+				if err != nil {
+					return fmt.Errorf("write the lines up to %d: %w", b.lines, err)
+				}
+				if err := done.wrote(writing, writtenBatch{b, result}); err != nil {
+					return err
+				}
+			}
+			return writing.Err()
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	state.Finished = true
+	return s.store.PutAssetImport(ctx, state)
+}
+
+// writtenBatch is a batch with what writing it did.
+type writtenBatch struct {
+	parsedBatch
+	result models.PutResult
+}
+
+// importProgress keeps how far an import is.
+type importProgress struct {
+	service *Service
+	options ImportOptions
+	mu      sync.Mutex
+	state   *models.AssetImport
+	result  *ImportResult
+	next    int                  // number of the first batch that is not counted
+	waiting map[int]writtenBatch // written, but behind one that is not
+}
+
+// wrote counts a batch, and those behind it that waited for it.
+func (p *importProgress) wrote(ctx context.Context, b writtenBatch) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting[b.number] = b
+	for {
+		b, ok := p.waiting[p.next]
+		if !ok {
+			return nil
 		}
-		r.Created, r.Updated, r.Bad = r.Created+result.Created, r.Updated+result.Updated, r.Bad+b.bad
-		state.ByteOffset, state.Lines, state.Created, state.Finished = b.offset, b.lines, r.Created, false
-		if err := s.store.PutAssetImport(ctx, state); err != nil {
+		delete(p.waiting, p.next)
+		p.next++
+		p.result.Created, p.result.Updated, p.result.Bad = p.result.Created+b.result.Created, p.result.Updated+b.result.Updated, p.result.Bad+b.bad
+		p.state.ByteOffset, p.state.Lines, p.state.Created, p.state.Finished = b.offset, b.lines, p.result.Created, false
+		if err := p.service.store.PutAssetImport(ctx, p.state); err != nil {
 			return err
 		}
-		if o.Progress != nil {
-			o.Progress(state.ByteOffset, state.Lines)
+		if p.options.Progress != nil {
+			p.options.Progress(p.state.ByteOffset, p.state.Lines)
 		}
 		if b.err != nil {
 			return b.err
 		}
 	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	state.Finished = true
-	return s.store.PutAssetImport(ctx, state)
 }
 
 // parseLines sends the lines of a file in batches until the file or ctx ends.
@@ -152,7 +203,7 @@ func parseLines(ctx context.Context, file io.Reader, o ImportOptions, offset, li
 	send := func() bool {
 		select {
 		case batches <- b:
-			b = parsedBatch{offset: b.offset, lines: b.lines}
+			b = parsedBatch{number: b.number + 1, offset: b.offset, lines: b.lines}
 			return true
 		case <-ctx.Done():
 			return false

@@ -65,8 +65,18 @@ func allPages(t *testing.T, s *Store, q AssetQuery) []string {
 	return ids
 }
 
-// TestAssetFiltersAgree gives the same random filters to both databases and to a plain evaluator.
-func TestAssetFiltersAgree(t *testing.T) {
+// TestAssetFiltersAgree gives the same random filters to both databases and to a plain evaluator. What is planned for
+// frequent terms and for rare ones must select the same.
+func TestAssetFiltersAgree(t *testing.T) { filtersAgree(t) }
+
+func TestAssetFiltersAgreeWhereTermsAreFrequent(t *testing.T) {
+	usual := planLimits
+	defer func() { planLimits = usual }()
+	planLimits.manyAssets, planLimits.fewRows, planLimits.frequentHits = 5, 5, 1
+	filtersAgree(t)
+}
+
+func filtersAgree(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, s *Store, _ *clock) {
 		r := rand.New(rand.NewPCG(7, 2026))
 		one := newOrganization(t, s, "one-org", OrganizationOrg, nil)

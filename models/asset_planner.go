@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -22,7 +23,14 @@ type assetPlanner struct {
 	organizations []string
 	lookups       int // how many more queries may be asked
 	values        int // how many more values may be written into the filter
+	rare          []rareRows
 	err           error
+}
+
+// rareRows are the assets with one of some labels or tags that few have.
+type rareRows struct {
+	column string
+	values []string
 }
 
 const (
@@ -30,15 +38,21 @@ const (
 	maxLookups = 20
 	// maxListed is how many values a pattern may become. One that matches more is frequent, and is tested row by row.
 	maxListed = 2000
-	// manyAssets is how many assets make a term frequent.
-	manyAssets = 50_000
 )
+
+// planLimits are where one plan becomes better than another. They are variables for tests alone, which try both sides.
+var planLimits = struct {
+	manyAssets   int64 // so many assets make a term frequent
+	fewRows      int64 // so many are fetched and sorted as quickly as a page is found by walking an order
+	frequentHits int64 // so many of a sample make a term frequent
+}{manyAssets: 50_000, fewRows: 5000, frequentHits: 6}
 
 // Fields that only rewritten filters name. Clients cannot: their filters are checked against publicAssetFields first.
 const (
 	fieldNever    = "0-never"     // matches nothing
 	fieldLine     = "0-line"      // SQLite: a whole line of search_text
 	fieldTagLines = "0-tag-lines" // tags as an array of key=value
+	fieldRare     = "0-rare"      // PostgreSQL: one of assetPlanner.rare
 )
 
 // maxPlannedValues bounds the parameters: SQLite takes 32,766, and long lists of values cost it more than a scan.
@@ -138,6 +152,10 @@ func (p *assetPlanner) list(c *rsql.Comparison, field, key string, values []stri
 			lines[i] = key + "=" + v
 		}
 	}
+	if p.store.dialect == PostgreSQL && (field == "labels" || field == "tags") && !negative && p.few(field, key, values) {
+		p.rare = append(p.rare, rareRows{column: map[string]string{"labels": "labels", "tags": "tag_lines"}[field], values: lines})
+		return compare(fieldRare, rsql.Equal, []string{strconv.Itoa(len(p.rare) - 1)})
+	}
 	if field == "tags" && p.store.dialect == PostgreSQL {
 		return compare(fieldTagLines, operator, lines)
 	}
@@ -188,6 +206,32 @@ func (p *assetPlanner) lookup(where string, args ...any) (found []facetValue, ok
 	return found, true
 }
 
+// few says that only few assets have one of the labels or tags. The database cannot know: it keeps the frequencies of the
+// most common ones and takes all others for half as frequent as the last of these.
+func (p *assetPlanner) few(field, key string, values []string) bool {
+	found, ok := p.lookup("field = ? AND key = ? AND value = ANY(?)", field, key, values)
+	var n int64
+	for _, f := range found {
+		n += f.n
+	}
+	return ok && n <= planLimits.fewRows
+}
+
+// rareSQL selects rare assets by their ids. The inner query has no order and no limit, so the database takes the index on
+// the column, whatever it believes of the frequency.
+func rareSQL(r rareRows) (string, []any) {
+	return "assets.id = ANY(ARRAY(SELECT x.id FROM assets x WHERE x." + r.column + " && ?::text[]))", []any{r.values}
+}
+
+// findRare makes the condition of fieldRare.
+func (p *assetPlanner) findRare(index string) (string, []any) {
+	i, err := strconv.Atoi(index)
+	if err != nil || i >= len(p.rare) {
+		return noAsset(index)
+	}
+	return rareSQL(p.rare[i])
+}
+
 // matching gives the values of a field that match a pattern, or false where the pattern is better left as it is.
 func (p *assetPlanner) matching(field, key string, v rsql.Value) ([]string, bool) {
 	pattern := patternOf(v)
@@ -207,7 +251,7 @@ func (p *assetPlanner) matching(field, key string, v rsql.Value) ([]string, bool
 		}
 		values, n = append(values, f.value), n+f.n
 	}
-	if field == "name" && n > manyAssets {
+	if field == "name" && n > planLimits.manyAssets {
 		return nil, false
 	}
 	slices.Sort(values) // the same filter is the same SQL
@@ -291,15 +335,10 @@ func (p *assetPlanner) search(term string) (string, []any) {
 }
 
 // searchPostgres looks for the term in the few distinct registries, labels and tags, so that only the repository is
-// searched as text. It has a trigram index, which serves terms of three characters and more; of shorter terms the
-// repositories are looked up as well, unless they are frequent enough to be found by walking.
+// searched as text. It has a trigram index, which serves terms of three characters and more. A shorter term is either so
+// frequent that a page is found by walking the order, or the repositories are looked up as well.
 func (p *assetPlanner) searchPostgres(term, pattern string, add func(string, ...any)) {
-	short := utf8.RuneCountInString(term) < 3
-	fields := []string{"registry", "labels", "tags"}
-	if short {
-		fields = append(fields, "repository")
-	}
-	found, ok := p.lookup("field = ANY(?) AND folded LIKE ?", fields, pattern)
+	found, ok := p.lookup("field IN ('registry', 'labels', 'tags') AND folded LIKE ?", pattern)
 	if p.err != nil {
 		return
 	}
@@ -310,36 +349,74 @@ func (p *assetPlanner) searchPostgres(term, pattern string, add func(string, ...
 		add(`EXISTS (SELECT 1 FROM unnest(assets.tag_lines) AS x(value) WHERE lower(x.value COLLATE "C") LIKE ?)`, pattern)
 		return
 	}
-	values := map[string][]string{}
-	var inRepositories int64
+	values, counts := map[string][]string{}, map[string]int64{}
 	for _, f := range found {
 		v := f.value
 		if f.field == "tags" {
 			v = f.key + "=" + f.value
 		}
-		if f.field == "repository" {
-			inRepositories += f.n
-		}
 		values[f.field] = append(values[f.field], v)
+		counts[f.field] += f.n
 	}
 	for _, list := range values {
-		slices.Sort(list)
+		slices.Sort(list) // the same filter is the same SQL
 	}
-	switch {
-	case !short || inRepositories > manyAssets:
+	if utf8.RuneCountInString(term) >= 3 {
 		add("assets.repository LIKE ?", pattern)
-	case inRepositories > 0:
-		add("assets.repository = ANY(?)", values["repository"])
+	} else {
+		p.searchRepositories(pattern, counts["registry"]+counts["labels"]+counts["tags"], add)
 	}
 	if list := values["registry"]; list != nil {
 		add("assets.registry = ANY(?)", list)
 	}
-	if list := values["labels"]; list != nil {
-		add("assets.labels && ?::text[]", list)
+	for field, column := range map[string]string{"labels": "labels", "tags": "tag_lines"} {
+		list := values[field]
+		switch {
+		case list == nil:
+		case counts[field] <= planLimits.fewRows:
+			sql, args := rareSQL(rareRows{column: column, values: list})
+			add(sql, args...)
+		default:
+			add("assets."+column+" && ?::text[]", list)
+		}
 	}
-	if list := values["tags"]; list != nil {
-		add("assets.tag_lines && ?::text[]", list)
+}
+
+// searchRepositories adds the repositories with a term that is too short for their index. elsewhere is how many assets have
+// the term in another field.
+func (p *assetPlanner) searchRepositories(pattern string, elsewhere int64, add func(string, ...any)) {
+	if elsewhere > planLimits.manyAssets || p.frequent(pattern) {
+		add("assets.repository LIKE ?", pattern)
+		return
 	}
+	found, ok := p.lookup("field = 'repository' AND folded LIKE ?", pattern)
+	var list []string
+	var n int64
+	for _, f := range found {
+		list, n = append(list, f.value), n+f.n
+	}
+	switch {
+	case p.err != nil:
+	case !ok || n > planLimits.manyAssets:
+		add("assets.repository LIKE ?", pattern)
+	case n > 0:
+		slices.Sort(list)
+		add("assets.repository = ANY(?)", list)
+	}
+}
+
+// sampleSize is how many assets are looked at to see whether a term is frequent.
+const sampleSize = 300
+
+// frequent says whether many repositories have a term, as far as the first assets tell.
+func (p *assetPlanner) frequent(pattern string) bool {
+	if p.err != nil {
+		return false
+	}
+	in, list := p.store.among("organization_id", p.organizations)
+	n, err := p.store.countRows(p.ctx, "SELECT COUNT(*) FROM (SELECT repository FROM assets WHERE "+in+" ORDER BY created_at, id LIMIT ?) x WHERE x.repository LIKE ?", list, sampleSize, pattern)
+	p.err = err
+	return n >= planLimits.frequentHits
 }
 
 // searchDigests adds the assets that have a digest which begins with the term, from three hexadecimal digits on.
