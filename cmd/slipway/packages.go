@@ -206,8 +206,8 @@ func (p *packagesCommand) grantCommand() *cobra.Command {
 			fmt.Fprintf(w, "%s may install %s %s\n", consumer.Email, pkg.Name, constraint)
 			if isNew {
 				u, _ := url.Parse(p.server) // the client has parsed it
-				fmt.Fprintf(w, "\nThe consumer is new. Its Composer needs:\n\n  composer config http-basic.%s %s %s\n  composer config repositories.%s composer %s\n",
-					u.Host, consumer.PublicKey, consumer.PrivateKey, u.Hostname(), p.server)
+				fmt.Fprintf(w, "\nThe consumer is new. Its Composer needs:\n\n  composer config http-basic.%s %s %s\n  composer config repositories.slipway composer %s\n",
+					u.Host, consumer.PublicKey, consumer.PrivateKey, p.server)
 			}
 		})
 	})
