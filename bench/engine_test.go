@@ -4,10 +4,13 @@ package bench
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"path/filepath"
 	"testing"
+	"time"
 
+	_ "github.com/jackc/pgx/v5/stdlib"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/enums/v1"
 
@@ -75,6 +78,7 @@ func benchEngine(t *testing.T, name, database string, eager bool) {
 	rate, mine := pair(t, 3, 96, 16, ours, theirs)
 	atLeast(name+"_one_script_per_second_16_at_once", rate, bound)
 	note("%s: one script, 16 at once: %.0f executions/s, history events %d", name, mine.rate(), one.events(t, ours))
+	one.transactions(t, name, ours)
 
 	steps := make([]models.BuildStep, 10)
 	for i := range steps {
@@ -147,4 +151,27 @@ func (s *stack) events(t *testing.T, run func(context.Context) error) int {
 		n++
 	}
 	return n
+}
+
+// transactions prints how many transactions of Slipway's database one execution of one script takes, where the database
+// counts them.
+func (s *stack) transactions(t *testing.T, name string, run func(context.Context) error) {
+	t.Helper()
+	if s.Store.Dialect() != models.PostgreSQL {
+		return
+	}
+	count := func() (n int64) {
+		db, err := sql.Open("pgx", s.Store.URL())
+		require.NoError(t, err)
+		defer db.Close()
+		// The counters of other connections are written when they are idle for a while; this makes them write now.
+		require.NoError(t, db.QueryRow("SELECT true, xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()").Scan(new(bool), &n))
+		return n
+	}
+	const runs = 40
+	time.Sleep(2 * time.Second) // PostgreSQL reports its counters once a second
+	before := count()
+	measure(t, runs, 1, run)
+	time.Sleep(2 * time.Second)
+	note("%s: %.1f transactions of the database for one execution of one script, the reconciler's and the notifications' among them", name, float64(count()-before)/runs)
 }

@@ -59,6 +59,8 @@ type stackOptions struct {
 	noWorker bool
 	script   string
 	temporal *temporaldev.Server
+	// realSources fetches with git.
+	realSources bool
 }
 
 func newStack(t *testing.T, o stackOptions) *stack {
@@ -84,7 +86,11 @@ func newStack(t *testing.T, o stackOptions) *stack {
 	t.Cleanup(func() { require.NoError(t, a.Close()) })
 	s := &stack{App: a, temporal: server}
 	if !o.noWorker {
-		w, err := a.StartWorker(ctx, app.WorkerOptions{Sources: folderSource{o.script}, Drain: time.Second})
+		wo := app.WorkerOptions{Sources: folderSource{o.script}, Drain: time.Second}
+		if o.realSources {
+			wo.Sources = nil
+		}
+		w, err := a.StartWorker(ctx, wo)
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, w.Stop()) })
 	}
