@@ -60,7 +60,7 @@ func (s *Store) compileAssetFilter(ctx context.Context, organizations []string, 
 	}
 	p := &assetPlanner{store: s, ctx: ctx, organizations: organizations, lookups: maxLookups, values: s.maxPlannedValues()}
 	planned := p.node(filter)
-	c, err := plannedAssetFields(p.search, p.line, p.findRare).Compile(planned, s.rsqlDialect())
+	c, err := plannedAssetFields(p.search, p.findRare).Compile(planned, s.rsqlDialect())
 	if p.err != nil {
 		return rsql.Condition{}, fmt.Errorf("look up what a filter names: %w", p.err)
 	}

@@ -91,12 +91,11 @@ const (
 var publicAssetFields = mustFields(assetFilterFields(nil))
 
 // plannedAssetFields also has the fields that only a rewritten filter names, see assetPlanner.
-func plannedAssetFields(search, line, rare rsql.SearchFunc) *rsql.Fields {
+func plannedAssetFields(search, rare rsql.SearchFunc) *rsql.Fields {
 	never := rsql.SearchFunc(noAsset)
 	return mustFields(append(assetFilterFields(search),
 		rsql.Field{Name: fieldNever, Type: rsql.Search, PostgreSQL: never, SQLite: never},
-		rsql.Field{Name: fieldLine, Type: rsql.Search, PostgreSQL: never, SQLite: line},
-		rsql.Field{Name: fieldRare, Type: rsql.Search, PostgreSQL: rare, SQLite: never},
+		rsql.Field{Name: fieldRare, Type: rsql.Search, PostgreSQL: rare, SQLite: rare},
 		rsql.Field{Name: fieldTagLines, Type: rsql.Array, PostgreSQL: rsql.TextArray{Expr: "assets.tag_lines"}, SQLite: rsql.JSONArray{Expr: "assets.tag_lines"}},
 	))
 }

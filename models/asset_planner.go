@@ -27,10 +27,10 @@ type assetPlanner struct {
 	err           error
 }
 
-// rareRows are the assets with one of some labels or tags that few have.
+// rareRows is the condition that selects assets which are few.
 type rareRows struct {
-	column string
-	values []string
+	sql  string
+	args []any
 }
 
 const (
@@ -50,9 +50,8 @@ var planLimits = struct {
 // Fields that only rewritten filters name. Clients cannot: their filters are checked against publicAssetFields first.
 const (
 	fieldNever    = "0-never"     // matches nothing
-	fieldLine     = "0-line"      // SQLite: a whole line of search_text
 	fieldTagLines = "0-tag-lines" // tags as an array of key=value
-	fieldRare     = "0-rare"      // PostgreSQL: one of assetPlanner.rare
+	fieldRare     = "0-rare"      // one of assetPlanner.rare
 )
 
 // maxPlannedValues bounds the parameters: SQLite takes 32,766, and long lists of values cost it more than a scan.
@@ -152,26 +151,56 @@ func (p *assetPlanner) list(c *rsql.Comparison, field, key string, values []stri
 			lines[i] = key + "=" + v
 		}
 	}
-	if p.store.dialect == PostgreSQL && (field == "labels" || field == "tags") && !negative && p.few(field, key, values) {
-		p.rare = append(p.rare, rareRows{column: map[string]string{"labels": "labels", "tags": "tag_lines"}[field], values: lines})
-		return compare(fieldRare, rsql.Equal, []string{strconv.Itoa(len(p.rare) - 1)})
+	if field != "labels" && field != "tags" {
+		return compare(c.Field, operator, values)
+	}
+	if !negative {
+		if n, known := p.count(field, key, values); known && n == 0 {
+			return never
+		} else if known && n <= planLimits.fewRows {
+			return p.few(field, lines, compare(c.Field, operator, values))
+		}
 	}
 	if field == "tags" && p.store.dialect == PostgreSQL {
 		return compare(fieldTagLines, operator, lines)
 	}
-	planned := compare(c.Field, operator, values)
-	// SQLite would read the JSON of every row. Looking for the line first is quicker.
-	if p.store.dialect == SQLite && !negative && (field == "labels" || field == "tags") && len(lines) <= 20 {
-		var any rsql.Or
-		for _, l := range lines {
-			any = append(any, compare(fieldLine, rsql.Equal, []string{l}))
-		}
-		if len(any) == 1 {
-			return rsql.And{any[0], planned}
-		}
-		return rsql.And{any, planned}
+	return compare(c.Field, operator, values)
+}
+
+// few selects the few assets that have one of some labels or tags (as lines) by their ids. exact is the same as a plain
+// comparison, which SQLite needs besides: its lines are folded.
+func (p *assetPlanner) few(field string, lines []string, exact rsql.Node) rsql.Node {
+	if p.store.dialect == PostgreSQL {
+		return p.rareNode(rareArray(map[string]string{"labels": "labels", "tags": "tag_lines"}[field], lines))
 	}
-	return planned
+	const most = 20
+	if len(lines) > most {
+		return exact
+	}
+	var parts []string
+	var args []any
+	for _, l := range lines {
+		parts, args = append(parts, p.store.like("x.search_text")), append(args, rsql.ContainsPattern("\n"+l+"\n"))
+	}
+	return rsql.And{p.rareNode(rareText(strings.Join(parts, " OR "), args...)), exact}
+}
+
+// rareNode makes a comparison of a condition.
+func (p *assetPlanner) rareNode(r rareRows) rsql.Node {
+	p.rare = append(p.rare, r)
+	return compare(fieldRare, rsql.Equal, []string{strconv.Itoa(len(p.rare) - 1)})
+}
+
+// rareArray selects assets by their ids. The inner query has no order and no limit, so that PostgreSQL takes the index on
+// the column, whatever it believes of the frequency: it keeps the frequencies of the most common elements and takes all
+// others for half as frequent as the last of these.
+func rareArray(column string, values []string) rareRows {
+	return rareRows{sql: "assets.id = ANY(ARRAY(SELECT x.id FROM assets x WHERE x." + column + " && ?::text[]))", args: []any{values}}
+}
+
+// rareText selects assets by their ids, on SQLite: one scan of all texts is quicker than a walk in the list's order.
+func rareText(condition string, args ...any) rareRows {
+	return rareRows{sql: "assets.id IN (SELECT x.id FROM assets x WHERE " + condition + ")", args: args}
 }
 
 func compare(field string, operator rsql.Operator, values []string) *rsql.Comparison {
@@ -206,21 +235,14 @@ func (p *assetPlanner) lookup(where string, args ...any) (found []facetValue, ok
 	return found, true
 }
 
-// few says that only few assets have one of the labels or tags. The database cannot know: it keeps the frequencies of the
-// most common ones and takes all others for half as frequent as the last of these.
-func (p *assetPlanner) few(field, key string, values []string) bool {
-	found, ok := p.lookup("field = ? AND key = ? AND value = ANY(?)", field, key, values)
-	var n int64
+// count gives how many assets have one of some labels or tags, those with two of them counted twice.
+func (p *assetPlanner) count(field, key string, values []string) (n int64, known bool) {
+	in, list := p.store.among("value", values)
+	found, ok := p.lookup("field = ? AND key = ? AND "+in, field, key, list)
 	for _, f := range found {
 		n += f.n
 	}
-	return ok && n <= planLimits.fewRows
-}
-
-// rareSQL selects rare assets by their ids. The inner query has no order and no limit, so the database takes the index on
-// the column, whatever it believes of the frequency.
-func rareSQL(r rareRows) (string, []any) {
-	return "assets.id = ANY(ARRAY(SELECT x.id FROM assets x WHERE x." + r.column + " && ?::text[]))", []any{r.values}
+	return n, ok
 }
 
 // findRare makes the condition of fieldRare.
@@ -229,7 +251,7 @@ func (p *assetPlanner) findRare(index string) (string, []any) {
 	if err != nil || i >= len(p.rare) {
 		return noAsset(index)
 	}
-	return rareSQL(p.rare[i])
+	return p.rare[i].sql, p.rare[i].args
 }
 
 // matching gives the values of a field that match a pattern, or false where the pattern is better left as it is.
@@ -303,11 +325,6 @@ func (p *assetPlanner) digests(c *rsql.Comparison, kind string, values []string,
 	return compare("id", operator, ids)
 }
 
-// line finds the rows of SQLite with a text as a whole label or tag.
-func (p *assetPlanner) line(text string) (string, []any) {
-	return p.store.like("assets.search_text"), []any{rsql.ContainsPattern("\n" + text + "\n")}
-}
-
 var digestTerm = regexp.MustCompile(`^(sha256:|sha512:)?[0-9a-f]*$`)
 
 // search makes the condition of q: a term anywhere in the registry, the repository (whose last element is the name), a
@@ -323,7 +340,7 @@ func (p *assetPlanner) search(term string) (string, []any) {
 	add := func(sql string, more ...any) { parts, args = append(parts, sql), append(args, more...) }
 	pattern := rsql.ContainsPattern(term)
 	if p.store.dialect == SQLite {
-		add(p.store.like("assets.search_text"), pattern)
+		p.searchSQLite(pattern, add)
 	} else {
 		p.searchPostgres(term, pattern, add)
 	}
@@ -332,6 +349,22 @@ func (p *assetPlanner) search(term string) (string, []any) {
 		return noAsset(term)
 	}
 	return "(" + strings.Join(parts, " OR ") + ")", args
+}
+
+// searchSQLite looks through the texts of all assets: in the list's order where the term is frequent, else at once.
+func (p *assetPlanner) searchSQLite(pattern string, add func(string, ...any)) {
+	found, ok := p.lookup("field IN ('registry', 'repository', 'labels', 'tags') AND "+p.store.like("folded"), pattern)
+	var n int64
+	for _, f := range found {
+		n += f.n
+	}
+	switch {
+	case !ok || n > planLimits.fewRows:
+		add(p.store.like("assets.search_text"), pattern)
+	case n > 0:
+		rare := rareText(p.store.like("x.search_text"), pattern)
+		add(rare.sql, rare.args...)
+	}
 }
 
 // searchPostgres looks for the term in the few distinct registries, labels and tags, so that only the repository is
@@ -374,8 +407,8 @@ func (p *assetPlanner) searchPostgres(term, pattern string, add func(string, ...
 		switch {
 		case list == nil:
 		case counts[field] <= planLimits.fewRows:
-			sql, args := rareSQL(rareRows{column: column, values: list})
-			add(sql, args...)
+			rare := rareArray(column, list)
+			add(rare.sql, rare.args...)
 		default:
 			add("assets."+column+" && ?::text[]", list)
 		}
