@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,6 +24,10 @@ import (
 // heartbeatEvery is how often a worker says that it is alive. It is well below workflows.HeartbeatTimeout, so that one
 // that is late does not cost the execution its worker.
 const heartbeatEvery = time.Second
+
+// Lease is how long a worker may stand still before its scripts are killed: less than it takes the server, which counts
+// from the last heartbeat, to give them to another worker.
+const Lease = workflows.HeartbeatTimeout - heartbeatEvery
 
 // attempt is one try of this worker at the scripts of an execution: its context, its workspace, its log and what it
 // knows of earlier tries.
@@ -71,13 +77,14 @@ func (a *Scripts) try(ctx context.Context, in workflows.Input, f func(ctx contex
 	defer free()
 	sink := &logSink{a: a, id: e.ID}
 	t.log = logs.New(keep, logs.Options{Sink: sink.put, Secrets: t.secrets, FirstLine: before.NextLine})
-	if n := activity.GetInfo(ctx).Attempt; n > 1 {
-		t.say(logs.LevelWarn, fmt.Sprintf("The worker that ran this was lost. Attempt %d begins.", n))
-	}
 	if t.workspace, err = a.Workspaces.Make(); err != nil {
 		return workflows.Outcome{}, errors.Join(err, t.log.Close(keep))
 	}
-	result, ferr := f(ctx, t)
+	var result models.Result
+	ferr := t.again(ctx)
+	if ferr == nil {
+		result, ferr = f(ctx, t)
+	}
 	out, err := t.outcome(ctx, ferr)
 	if out.Status == models.StatusFailed {
 		t.say(logs.LevelError, out.Reason)
@@ -91,6 +98,26 @@ func (a *Scripts) try(ctx context.Context, in workflows.Input, f func(ctx contex
 	}()
 	out.Reason = t.secrets.Mask(out.Reason)
 	return out, err
+}
+
+// again counts the tries of an activity that is repeated, and ends what has taken down its worker too often. The server's
+// own count is of no use: a worker that stands still takes attempts that never begin.
+func (t *attempt) again(ctx context.Context) error {
+	info := activity.GetInfo(ctx)
+	if info.Attempt == 1 {
+		return nil
+	}
+	prefix, tries := "try/"+info.ActivityType.Name+"/", 2
+	for key := range t.decisions {
+		if strings.HasPrefix(key, prefix) {
+			tries++
+		}
+	}
+	if tries > workflows.MaxTries {
+		return problem.New(problem.Unprocessable, "the worker that ran it was lost, %d times in a row", workflows.MaxTries)
+	}
+	t.say(logs.LevelWarn, fmt.Sprintf("The worker that ran this was lost. Attempt %d begins.", tries))
+	return persist(ctx, func() error { return t.Store.PutDecision(ctx, t.e.ID, prefix+strconv.Itoa(int(info.Attempt)), "") })
 }
 
 // endingTime is how long an attempt that was ended may take to store what it has to say. Without a bound it would hang

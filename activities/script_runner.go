@@ -172,8 +172,9 @@ func (t *attempt) spawn(ctx context.Context, s engine.Script) (engine.Result, er
 	switch {
 	case errors.As(err, &start):
 		return engine.Result{}, problem.New(problem.Unprocessable, "%s", start.Error())
-	case errors.Is(err, runner.ErrSupervisorLost):
-		return engine.Result{}, problem.New(problem.Unprocessable, "interrupted: it was killed because the supervisor of this worker's scripts ended")
+	case errors.Is(err, runner.ErrSupervisorLost), errors.Is(err, runner.ErrSilent):
+		// As if the worker had been lost: another try repeats what may be repeated, and finds the rest interrupted.
+		return engine.Result{}, problem.Wrap(problem.Unavailable, err, "interrupted: %s", err)
 	case err != nil:
 		return engine.Result{}, err
 	case exit.Cancelled:

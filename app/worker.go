@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"slipway/models"
 	"slipway/policies"
 	"slipway/worker"
+	"slipway/workflows"
 )
 
 // Worker serves task queues until it is stopped.
@@ -56,7 +58,7 @@ func (a *App) StartWorker(ctx context.Context, o WorkerOptions) (_ *Worker, err 
 			env[name] = v
 		}
 	}
-	if w.supervisor, err = runner.Start(runner.Options{Env: env}); err != nil {
+	if w.supervisor, err = runner.Start(runner.Options{Env: env, Lease: activities.Lease}); err != nil {
 		return nil, fmt.Errorf("start the supervisor of scripts: %w", err)
 	}
 	var users runner.UserRange
@@ -74,10 +76,7 @@ func (a *App) StartWorker(ctx context.Context, o WorkerOptions) (_ *Worker, err 
 	if known == "" {
 		known = filepath.Join(a.Config.DataDir, "known_hosts")
 	}
-	fetcher := fetch.New(fetch.Options{Runner: w.supervisor, Workspaces: w.workspaces, KnownHosts: known, Policy: fetch.Policy{
-		AllowLocal: a.Config.AllowLocalSources, AllowHTTP: a.Config.AllowPrivateAddresses, Network: netguard.Policy{AllowPrivate: a.Config.AllowPrivateAddresses},
-		StrictHostKeys: a.Config.KnownHosts != "", MaxBytes: a.Config.SourceLimit, Timeout: a.Config.SourceTimeout,
-	}})
+	fetcher := fetch.New(fetch.Options{Runner: w.supervisor, Workspaces: w.workspaces, KnownHosts: known, Policy: a.sourcePolicy()})
 	scripts := &activities.Scripts{
 		Store: a.Store, Service: a.Service, Client: a.Temporal, Sealer: a.Keys, Supervisor: w.supervisor, Workspaces: w.workspaces,
 		Inventory: a.inventoryFor, Sources: activities.Repositories{Fetcher: fetcher}, Fetcher: fetcher, Metrics: a.metrics, Log: a.Log, Tracer: a.tracer,
@@ -87,13 +86,29 @@ func (a *App) StartWorker(ctx context.Context, o WorkerOptions) (_ *Worker, err 
 	if o.Sources != nil {
 		scripts.Sources = o.Sources
 	}
+	mirror := &activities.PackageMirror{Service: a.Packages, Mirrors: a.Mirrors, Fetcher: fetcher, Supervisor: w.supervisor, Workspaces: w.workspaces}
 	queues := o.Queues
 	if len(queues) == 0 {
 		queues = a.Config.Queues
 	}
 	w.worker, err = worker.Start(ctx, worker.Options{Client: a.Temporal, Queues: queues, Executions: a.Activities(), Scripts: scripts,
-		MaxScripts: a.Config.Scripts, Drain: o.Drain, Log: a.Log})
+		MaxScripts: a.Config.Scripts, Drain: o.Drain, Log: a.Log, Register: mirror.Register})
+	if err == nil && (len(queues) == 0 || slices.Contains(queues, workflows.QueuePackages)) {
+		go func() {
+			if err := a.Mirrors.Synchronize(a.ctx); err != nil && a.ctx.Err() == nil {
+				a.Log.Warn("the schedules of package sources could not be compared with the database", "error", err)
+			}
+		}()
+	}
 	return w, err
+}
+
+// sourcePolicy says what may be fetched.
+func (a *App) sourcePolicy() fetch.Policy {
+	return fetch.Policy{
+		AllowLocal: a.Config.AllowLocalSources, AllowHTTP: a.Config.AllowPrivateAddresses, Network: netguard.Policy{AllowPrivate: a.Config.AllowPrivateAddresses},
+		StrictHostKeys: a.Config.KnownHosts != "", MaxBytes: a.Config.SourceLimit, Timeout: a.Config.SourceTimeout,
+	}
 }
 
 // Activities are the database activities of executions.

@@ -43,7 +43,7 @@ func manyPipelines(t *testing.T, n int) {
 			steps = append(steps, ph.Steps[0].ExecutionID)
 		}
 	}
-	require.Len(t, numbers, n)
+	require.Equal(t, n, len(numbers))
 	for i := range n {
 		require.True(t, numbers[i+1], "number %d", i+1)
 	}
@@ -81,7 +81,7 @@ func manyTriggers(t *testing.T, s *stack, p *project, n, connections int) {
 		})
 	}
 	wg.Wait()
-	require.Len(t, ids, n, "each trigger is an execution of its own")
+	require.Equal(t, n, len(ids), "each trigger is an execution of its own")
 	numbers := map[int64]bool{}
 	from := ""
 	for {
@@ -96,7 +96,7 @@ func manyTriggers(t *testing.T, s *stack, p *project, n, connections int) {
 		}
 		from = list[len(list)-1].ID
 	}
-	require.Len(t, numbers, n)
+	require.Equal(t, n, len(numbers))
 	for i := range int64(n) {
 		require.True(t, numbers[i+1], fmt.Sprintf("number %d is missing", i+1))
 	}

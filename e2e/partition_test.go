@@ -2,12 +2,14 @@ package e2e
 
 import (
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"slipway/internal/client"
 	"slipway/internal/testenv"
 	"slipway/models"
 	"slipway/workflows"
@@ -73,4 +75,67 @@ func TestR12DrainingWorker(t *testing.T) {
 	s.failed(deploy, "interrupted")
 	require.Empty(t, processesOf(t, deploy.ID))
 	require.Equal(t, models.StatusFailed, s.row(deploy).Status)
+}
+
+// freeze stops a worker that runs a build and a deployment, without ending it, and waits until their scripts are gone.
+func freeze(t *testing.T) (s *stack, p *project, g *gate, frozen *process, build, deploy client.Ref) {
+	t.Helper()
+	s = newStack(t, stackOptions{processes: true})
+	s.startAPI("api", s.address())
+	frozen = s.startWorker("worker-1")
+	p = s.project("frozen")
+	p.release()
+	g = newGate(t)
+	p.build("long", "echo pid $$", g.wait(), "echo passed")
+	p.job("web", "", "trap '' TERM", "echo pid $$", "exec sleep 1000")
+	build, deploy = p.trigger("long"), p.deploy("web")
+	s.line(build, "pid ")
+	s.line(deploy, "pid ")
+	require.NoError(t, syscall.Kill(frozen.pid(), syscall.SIGSTOP))
+	began := time.Now()
+	await(t, "the frozen worker's scripts are gone", func() (bool, string) {
+		return len(processesOf(t, deploy.ID))+len(processesOf(t, build.ID)) == 0, ""
+	})
+	require.Less(t, time.Since(began), workflows.HeartbeatTimeout, "before the server can give them to another")
+	return s, p, g, frozen, build, deploy
+}
+
+// R1, R7: a worker that stands still (not dead: its connections are open) loses its scripts before another can take over,
+// so that a deployment is never changed by two.
+func TestR1FrozenWorker(t *testing.T) {
+	t.Parallel()
+	s, p, g, frozen, build, deploy := freeze(t)
+	// It wakes up, finds that nothing is its own any more, and works on.
+	require.NoError(t, syscall.Kill(frozen.pid(), syscall.SIGCONT))
+	s.failed(deploy, "interrupted")
+	s.lineAfter(build, "pid ", 1)
+	g.open(1)
+	s.ok(build)
+	g.open(1)
+	s.ok(p.trigger("long"))
+	require.False(t, frozen.ended())
+}
+
+// R1: the process that supervises scripts is killed: nothing of its scripts is left, builds begin again.
+func TestR1KilledSupervisor(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, stackOptions{})
+	p := s.project("supervisor")
+	g := newGate(t)
+	p.build("long", "echo pid $$", g.wait(), "echo passed")
+	ref := p.trigger("long")
+	pid, err := strconv.Atoi(s.line(ref, "pid "))
+	require.NoError(t, err)
+	supervisor := parentOf(pid)
+	require.NoError(t, syscall.Kill(supervisor, syscall.SIGKILL))
+	await(t, "its script is gone", func() (bool, string) { return !alive(pid), "" })
+	s.lineAfter(ref, "pid ", 1)
+	g.open(1)
+	s.ok(ref)
+
+	// A script that takes its worker down with it does not go round for ever.
+	p.build("deadly", "echo pid $$", "kill -9 $PPID", "exec sleep 1000")
+	ref = p.trigger("deadly")
+	s.failed(ref, "times in a row")
+	require.Equal(t, workflows.MaxTries-1, strings.Count(s.logText(ref), " begins."), "each but the first is said")
 }

@@ -152,3 +152,14 @@ func TestSoakR3TemporalKilledUnderLoad(t *testing.T) {
 		require.Contains(t, []models.Status{models.StatusOK, models.StatusAbandoned}, e.Status, e.Reason)
 	}
 }
+
+// R1: a worker that stays frozen. Its polls stay open at the server for a minute and take attempts that never begin; the
+// executions go to the other worker all the same, and nothing fails for it.
+func TestSoakR1WorkerStaysFrozen(t *testing.T) {
+	s, p, g, _, build, deploy := freeze(t)
+	s.startWorker("worker-2")
+	g.open(3)
+	s.failed(deploy, "interrupted")
+	s.ok(build)
+	s.ok(p.trigger("long"))
+}

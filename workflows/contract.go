@@ -103,9 +103,15 @@ const (
 	HeartbeatTimeout = 5 * time.Second
 	// defaultTimeLimit bounds one attempt of a build or a deployment where the definition does not.
 	defaultTimeLimit = 24 * time.Hour
-	// maxAttempts is how often a build's activity begins again after its worker was lost. A script that takes its worker
-	// down with it would otherwise go round for ever.
+	// MaxTries is how often a worker begins with a build or a deployment, the first time included. A script that takes its
+	// worker down with it would otherwise go round for ever.
+	MaxTries = 5
+	// maxAttempts is how often an activity without scripts begins.
 	maxAttempts = 5
+	// maxDispatches is how often the activity of scripts is given to a worker. It is not the bound on scripts: a worker
+	// that stands still, or is cut off without its connections being closed, has polls open at the server for a minute,
+	// and each takes an attempt of work that never begins there.
+	maxDispatches = 100
 )
 
 // localOptions are for the small database activities. They repeat until the database answers: an execution waits for
@@ -129,6 +135,6 @@ func runOptions(ctx workflow.Context, c ClaimResult) workflow.Context {
 		StartToCloseTimeout: limit,
 		HeartbeatTimeout:    HeartbeatTimeout,
 		WaitForCancellation: true,
-		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: 200 * time.Millisecond, BackoffCoefficient: 2, MaximumInterval: 10 * time.Second, MaximumAttempts: maxAttempts},
+		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: 200 * time.Millisecond, BackoffCoefficient: 2, MaximumInterval: 10 * time.Second, MaximumAttempts: maxDispatches},
 	})
 }

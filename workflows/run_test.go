@@ -142,7 +142,7 @@ func TestR1LostWorkersEndAsFailed(t *testing.T) {
 	out := outcome(t, env)
 	require.Equal(t, models.StatusFailed, out.Status)
 	require.Contains(t, out.Reason, "lost")
-	require.Equal(t, maxAttempts, tries)
+	require.Equal(t, maxDispatches, tries)
 }
 
 func TestPipelineRunsPhasesInOrder(t *testing.T) {

@@ -15,6 +15,8 @@ type request struct {
 	ID    uint64
 	Start *startRequest
 	Stop  *stopRequest
+	// Alive renews the lease: without another one within this time, all groups are killed.
+	Alive time.Duration
 }
 
 // startRequest starts a script. Its descriptors are standard input, output and error, in that order.
@@ -41,6 +43,7 @@ type reply struct {
 type exitReply struct {
 	Status    syscall.WaitStatus
 	Stopped   bool // the end came after a stop request
+	Silent    bool // it was killed because the worker had been silent for too long
 	Survivors bool // processes of the group could not be killed
 	At        time.Time
 }

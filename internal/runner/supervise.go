@@ -84,6 +84,7 @@ type supervision struct {
 
 	mu      sync.Mutex // guards all below, and keeps a child from being collected before it is known
 	replies *gob.Encoder
+	lease   *time.Timer // nil until the worker has said that it keeps one
 	jobs    map[uint64]*job
 	byPID   map[int]*job
 }
@@ -96,6 +97,7 @@ type job struct {
 	status   syscall.WaitStatus
 	at       time.Time
 	stopping bool
+	silent   bool      // killed because the worker was silent
 	killed   time.Time // when SIGKILL was sent, zero before
 	grace    *time.Timer
 }
@@ -113,7 +115,30 @@ func (s *supervision) serve() {
 			s.start(r.ID, r.Start)
 		case r.Stop != nil:
 			s.stop(r.ID, r.Stop.Grace)
+		case r.Alive > 0:
+			s.renew(r.Alive)
 		}
+	}
+}
+
+// renew puts off the end of the worker's lease.
+func (s *supervision) renew(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lease == nil {
+		s.lease = time.AfterFunc(d, s.silence)
+		return
+	}
+	s.lease.Reset(d)
+}
+
+// silence kills every group: the worker is there, since its socket is, but stands still. Others take over what it ran.
+func (s *supervision) silence() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, j := range s.jobs {
+		j.silent = true
+		s.kill(j)
 	}
 }
 
@@ -359,7 +384,7 @@ func (s *supervision) finish(j *job) {
 	}
 	delete(s.jobs, j.id)
 	delete(s.byPID, j.pid)
-	s.reply(reply{ID: j.id, Exited: &exitReply{Status: j.status, Stopped: j.stopping, Survivors: survivors, At: j.at}})
+	s.reply(reply{ID: j.id, Exited: &exitReply{Status: j.status, Stopped: j.stopping, Silent: j.silent, Survivors: survivors, At: j.at}})
 }
 
 // reply sends to the worker. An error means that the worker is gone, which serve notices itself.

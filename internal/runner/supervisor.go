@@ -20,6 +20,9 @@ type Options struct {
 	Argv []string
 	// Env is added to the base environment of every script: what the operator configured, such as a proxy or PATH.
 	Env map[string]string
+	// Lease is how long this process may stand still (a SIGSTOP, a starved machine) before its scripts are killed: by
+	// then others may have taken over what it ran. 0 means for ever.
+	Lease time.Duration
 }
 
 // Supervisor runs scripts. It is safe for concurrent use; one per worker process is enough.
@@ -80,6 +83,9 @@ func (s *Supervisor) connect() (*link, error) {
 		return nil, fmt.Errorf("start the supervisor of scripts: %w", err)
 	}
 	s.link = l
+	if s.options.Lease > 0 {
+		go l.keepAlive(s.options.Lease)
+	}
 	return l, nil
 }
 
@@ -144,6 +150,25 @@ func (l *link) alive() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return !l.down
+}
+
+// keepAlive renews the lease until the supervisor is gone.
+func (l *link) keepAlive(lease time.Duration) {
+	tick := time.NewTicker(lease / 5)
+	defer tick.Stop()
+	for {
+		l.sending.Lock()
+		err := l.requests.Encode(request{Alive: lease})
+		l.sending.Unlock()
+		if err != nil {
+			return // the receiver sees it too
+		}
+		select {
+		case <-tick.C:
+		case <-l.lost:
+			return
+		}
+	}
 }
 
 // receive hands replies to their runs until the supervisor is gone, then ends what it left behind.
@@ -236,6 +261,10 @@ func (l *link) stop(script *run, grace time.Duration) {
 // that may have been given up by the server: another one may be about to run the same script.
 var ErrKill = errors.New("killed at once")
 
+// ErrSilent says that a script was killed because this process stood still for longer than its lease. What the script
+// had done until then is unknown.
+var ErrSilent = errors.New("the worker stood still for too long, so the script was killed")
+
 // Run runs a script to its end. The error is a *StartError when nothing of it ran, ErrSupervisorLost when its
 // supervisor died, or an error of an output writer; everything else that can happen to a script is told by Exit.
 //
@@ -322,6 +351,10 @@ func (s *Supervisor) follow(ctx context.Context, l *link, script *run, c Command
 			cancelled, timeout, broken = nil, nil, nil
 			l.stop(script, 0)
 		}
+	}
+	if ended.Silent {
+		streams.finish(0)
+		return Exit{Code: -1, Duration: time.Since(began)}, ErrSilent
 	}
 	exit.Duration, exit.Survivors = max(0, ended.At.Sub(began)), ended.Survivors
 	if !ended.Stopped {
