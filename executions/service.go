@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"go.temporal.io/api/serviceerror"
@@ -53,6 +54,8 @@ type Service struct {
 	cfg     Config
 	metrics *Metrics
 	mayAct  Decider
+	// answered is when Temporal last took a start, in nanoseconds since 1970.
+	answered atomic.Int64
 }
 
 // New makes a Service. The client may be lazy: nothing is asked of Temporal before the first trigger.

@@ -59,7 +59,7 @@ func (s *Service) Trigger(ctx context.Context, req TriggerRequest) (*models.Exec
 	s.metrics.triggered.WithLabelValues(req.Kind, req.Trigger.Type).Inc()
 	began := time.Now()
 	if err := s.start(ctx, e); err != nil {
-		if ctx.Err() == nil && s.overloaded(ctx, err, time.Since(began)) {
+		if ctx.Err() == nil && s.overloaded(ctx, err, began) {
 			s.log.WarnContext(ctx, "the workflow service is slow: an execution is recorded, and starts when it can", "execution", e.ID, "error", err)
 			return e, nil
 		}
@@ -85,11 +85,17 @@ func (s *Service) Trigger(ctx context.Context, req TriggerRequest) (*models.Exec
 }
 
 // overloaded says whether a start failed because Temporal has too much to do, and not because it is away: it did not
-// answer in time, or refused for now, and says that it is well.
-func (s *Service) overloaded(ctx context.Context, err error, took time.Duration) bool {
+// answer in time, or refused for now, but answered others meanwhile, or says that it is well.
+func (s *Service) overloaded(ctx context.Context, err error, began time.Time) bool {
 	var exhausted *serviceerror.ResourceExhausted
-	if !errors.As(err, &exhausted) && took < s.cfg.StartTimeout {
+	var late *serviceerror.DeadlineExceeded
+	switch {
+	case errors.As(err, &exhausted), errors.As(err, &late), errors.Is(err, context.DeadlineExceeded), time.Since(began) >= s.cfg.StartTimeout:
+	default:
 		return false
+	}
+	if s.answered.Load() > began.UnixNano() {
+		return true
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.StartTimeout)
 	defer cancel()
@@ -115,7 +121,8 @@ func (s *Service) start(ctx context.Context, e *models.Execution) error {
 	}
 	_, err := s.client.ExecuteWorkflow(ctx, o, name, workflows.Input{ExecutionID: e.ID})
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
-	if errors.As(err, &started) {
+	if err == nil || errors.As(err, &started) {
+		s.answered.Store(time.Now().UnixNano())
 		return nil
 	}
 	return err
