@@ -7,10 +7,13 @@ import (
 	"slipway/api"
 	"slipway/api/confirm"
 	"slipway/api/own"
+	apipackages "slipway/api/packages"
 	"slipway/api/releases"
 	"slipway/api/state"
 	"slipway/internal/buildinfo"
+	"slipway/internal/fetch"
 	"slipway/models"
+	"slipway/packages"
 )
 
 // API builds the HTTP handler of all surfaces. It fails where the route table has a mistake.
@@ -33,13 +36,19 @@ func (a *App) API() (*api.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	repository := packages.NewRepository(a.Packages, nil)
+	repositoryOptions := apipackages.Options{Store: a.Store, Service: a.Packages, Repository: repository, Policy: a.Policy, Scopes: scopes, PublicURL: a.Config.PublicURL}
+	ownGroup := own.New(own.Options{Store: a.Store, Policy: a.Policy, Scopes: scopes, Authenticator: auth, Executions: a.Service, Version: buildinfo.Version})
+	ownGroup.Rows = append(ownGroup.Rows, apipackages.SourceRows(apipackages.SourceOptions{Options: repositoryOptions, Mirrors: a.Mirrors,
+		CheckURL: func(url string) error { return fetch.CheckURL(url, a.sourcePolicy()) }})...)
 	groups := []api.Group{
+		apipackages.New(repositoryOptions),
 		inventory,
 		state.New(state.Options{Store: a.Store, Policy: a.Policy, Scopes: scopes, Authenticator: auth, Executions: a.Service, Queues: a.Queues(),
 			PublicURL: a.Config.PublicURL, Logger: a.Log}),
-		own.New(own.Options{Store: a.Store, Policy: a.Policy, Scopes: scopes, Authenticator: auth, Executions: a.Service, Version: buildinfo.Version}),
+		ownGroup,
 	}
-	return api.New(api.Options{Groups: groups, Authenticator: releases.ForLogins(auth), Policy: a.Policy, Logger: a.Log, Metrics: a.requests, Tracer: a.tracer, Ready: a.Store.Ping})
+	return api.New(api.Options{Groups: groups, Authenticator: apipackages.NewAuthenticator(apipackages.AuthenticatorOptions{Next: releases.ForLogins(auth), Repository: repository, Log: a.Log}), Policy: a.Policy, Logger: a.Log, Metrics: a.requests, Tracer: a.tracer, Ready: a.Store.Ping})
 }
 
 // projectOfNamespace is how the API finds whose roles decide about a namespace.

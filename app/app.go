@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -28,8 +29,10 @@ import (
 	"slipway/internal/telemetry"
 	"slipway/inventory"
 	"slipway/models"
+	"slipway/packages"
 	"slipway/policies"
 	"slipway/worker"
+	"slipway/workflows"
 )
 
 // App is a process's parts. Close it at the end.
@@ -44,6 +47,8 @@ type App struct {
 	Policy    *policies.Engine
 	Service   *executions.Service
 	Inventory *inventory.Service
+	Packages  *packages.Service
+	Mirrors   *packages.Mirrors
 	Registry  *prometheus.Registry
 
 	metrics    *executions.Metrics
@@ -147,6 +152,8 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (_ *App, err error
 			}
 			return a.deliveries(ctx, e)
 		}}
+	a.Packages = &packages.Service{Store: a.Store, Blob: a.Blobs, Logger: a.Log}
+	a.Mirrors = &packages.Mirrors{Store: a.Store, Client: a.Temporal}
 	a.requests.Register(a.Registry)
 	a.metrics.Register(a.Registry, a.Store)
 	a.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -194,7 +201,13 @@ func (b logBlobs) Write(ctx context.Context, key string, data []byte) error {
 	return err
 }
 
-// Queues are the task queues that builds and jobs may name.
+// Queues are the task queues that builds and jobs may name: the two that run scripts, and those that are configured.
 func (a *App) Queues() []string {
-	return append(append([]string{}, worker.Queues...), a.Config.Queues...)
+	queues := []string{workflows.QueueBuilds, workflows.QueueDeployments}
+	for _, q := range a.Config.Queues {
+		if !slices.Contains(worker.Queues, q) {
+			queues = append(queues, q)
+		}
+	}
+	return queues
 }

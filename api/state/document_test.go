@@ -38,7 +38,9 @@ func TestDocumentsGolden(t *testing.T) {
 			again, err := api.OpenAPI(g)
 			require.NoError(t, err)
 			require.Equal(t, string(doc), string(again), "the same table makes the same document")
-			testenv.Golden(t, "../../docs/api/openapi-"+g.Surface.Name+".json", doc)
+			if g.Surface.Name == "state" { // the own surface is whole in the assembled program only, see package app
+				testenv.Golden(t, "../../docs/api/openapi-state.json", doc)
+			}
 		})
 	}
 	testenv.Golden(t, "testdata/routes.tsv", api.Routes(k.groups))
