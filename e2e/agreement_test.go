@@ -3,11 +3,14 @@ package e2e
 import (
 	"context"
 	"net/http"
+	"os"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
+	"go.temporal.io/api/workflowservice/v1"
 
 	"slipway/internal/client"
 	"slipway/internal/testenv"
@@ -99,6 +102,69 @@ func TestR2TerminatedWorkflows(t *testing.T) {
 	err = s.client.Approve(t.Context(), link)
 	require.ErrorContains(t, err, "409")
 	require.ErrorContains(t, err, "ended")
+}
+
+// R2: a pipeline's workflow is terminated, or deleted, while its step runs: the step is asked to end, and so are its
+// scripts.
+func TestR2PipelineWithoutItsWorkflow(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, stackOptions{})
+	p := s.project("parents")
+	p.release()
+	for _, c := range []struct {
+		name string
+		end  func(ref client.Ref) error
+		says string
+	}{
+		{"terminated", func(ref client.Ref) error { return s.workflows.TerminateWorkflow(t.Context(), ref.ID, "", "by hand") }, "by hand"},
+		{"deleted", func(ref client.Ref) error {
+			_, err := s.workflows.WorkflowService().DeleteWorkflowExecution(t.Context(), &workflowservice.DeleteWorkflowExecutionRequest{Namespace: s.namespace,
+				WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: ref.ID}})
+			return err
+		}, "workflow"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p.job(c.name, "web", "trap '' TERM", "echo pid $$", "exec sleep 1000")
+			p.pipeline(c.name, []client.PipelineStep{{Type: client.StepDeploy, Deployment: c.name}}, []client.PipelineStep{{Name: "never", Type: client.StepConfirmation}})
+			ref := p.triggerPipeline(c.name)
+			var child client.Ref
+			await(t, "its step runs", func() (ok bool, at string) {
+				child, ok = s.execution(ref).Pipeline.Phases[0].Steps[0].Ref("parents")
+				return ok && len(processesOf(t, child.ID)) > 0, ""
+			})
+			require.NoError(t, c.end(ref))
+			s.failed(ref, c.says)
+			await(t, "its step has ended", func() (bool, string) { e := s.row(child); return e.Status.Final(), string(e.Status) })
+			noProcessesOf(t, 5*time.Second, child.ID)
+			queue, err := s.store.LockQueue(t.Context(), s.row(child).EnvironmentID)
+			require.NoError(t, err)
+			require.Empty(t, queue)
+		})
+	}
+}
+
+// A retry of a pipeline keeps what succeeded and goes on where it failed; the first execution stays as it was.
+func TestRetryOfAPipeline(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, stackOptions{sqlite: true})
+	p := s.project("retry")
+	p.release()
+	mark, ran := p.dir+"/mark", p.dir+"/ran"
+	p.build("first", "echo first >>"+ran)
+	p.build("flaky", "echo flaky >>"+ran, "[ -e "+mark+" ] || exit 7")
+	p.build("last", "echo last >>"+ran)
+	p.pipeline("all", []client.PipelineStep{{Type: client.StepBuild, Build: "first"}},
+		[]client.PipelineStep{{Type: client.StepBuild, Build: "flaky"}, {Type: client.StepBuild, Build: "first"}}, []client.PipelineStep{{Type: client.StepBuild, Build: "last"}})
+	ref := p.triggerPipeline("all")
+	s.failed(ref, "status 7")
+	require.ElementsMatch(t, []string{"first", "flaky", "first"}, fileLines(t, ran))
+	require.NoError(t, os.WriteFile(mark, nil, 0o600))
+	retry, err := s.client.Retry(t.Context(), ref)
+	require.NoError(t, err)
+	s.ok(retry)
+	require.ElementsMatch(t, []string{"first", "flaky", "first", "flaky", "last"}, fileLines(t, ran))
+	require.Equal(t, 2, s.execution(retry).Number)
+	require.Equal(t, string(models.StatusFailed), s.execution(ref).Outcome)
 }
 
 // A terminated workflow that is cancelled before anybody noticed says so: it had begun.

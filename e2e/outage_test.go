@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -133,4 +134,25 @@ func TestR3PostgresOutage(t *testing.T) {
 	s.ok(deploy)
 	require.Contains(t, s.logText(deploy), "passed", "what it said while the database was away")
 	s.ok(p.trigger("build"))
+}
+
+// R10: a cancel while Temporal is gone ends the script at once, and the execution when Temporal is back.
+func TestR3R10CancelWithoutTemporal(t *testing.T) {
+	t.Parallel()
+	server := testenv.TemporalServer(t)
+	s := newStack(t, stackOptions{temporal: server})
+	p := s.project("outage")
+	p.build("build", "echo pid $$", "exec sleep 1000")
+	p.pipeline("ask", []client.PipelineStep{{Name: "go?", Type: client.StepConfirmation}})
+	ref, asks := p.trigger("build"), p.triggerPipeline("ask")
+	s.line(ref, "pid ")
+	s.link(asks)
+	require.NoError(t, server.Kill())
+	require.NoError(t, s.client.Cancel(t.Context(), ref))
+	noProcessesOf(t, 3*time.Second, ref.ID)
+	require.NoError(t, s.client.Cancel(t.Context(), asks))
+	require.False(t, s.execution(asks).Ended(), "nobody knows yet")
+	require.NoError(t, server.Restart(t.Context()))
+	s.reaches(ref, models.StatusCancelled)
+	s.reaches(asks, models.StatusCancelled)
 }
