@@ -16,7 +16,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"slipway/internal/config"
-	"slipway/workflows"
+	"slipway/worker"
 )
 
 func load(t *testing.T, env ...string) (*types.Project, error) {
@@ -116,9 +116,11 @@ func TestComposeWorkersServeEveryQueue(t *testing.T) {
 		require.Empty(t, service.ContainerName, "a fixed name cannot be scaled")
 		require.Empty(t, service.Ports, "a port of the host cannot be scaled")
 	}
-	require.Equal(t, map[string]bool{
-		workflows.QueuePipelines: true, workflows.QueueBuilds: true, workflows.QueueDeployments: true,
-	}, served)
+	want := map[string]bool{}
+	for _, queue := range worker.Queues {
+		want[queue] = true
+	}
+	require.Equal(t, want, served)
 }
 
 func TestComposePublishesOnLoopbackOnly(t *testing.T) {
