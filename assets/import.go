@@ -271,7 +271,7 @@ func parseImage(line []byte, img *models.Image) error {
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.DisallowUnknownFields()
 	if err := d.Decode(img); err != nil {
-		return fmt.Errorf("expected a JSON object of an image: %s", err)
+		return fmt.Errorf("expected a JSON object of an image: %w", err)
 	}
 	if d.More() {
 		return errors.New("expected one JSON object on the line")

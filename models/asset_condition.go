@@ -36,7 +36,7 @@ func (s *Store) inOrganizations(ctx context.Context, q AssetQuery) (string, []an
 	// SQLite takes an index on an equality for selective, which the organization's is not where it has most of the
 	// assets: it would fetch and sort them all. The plus sign keeps it from that, unless the organization is small or the
 	// index has the list's order.
-	ordered := len(q.Organizations) == 1 && (len(q.Sort) == 0 || q.Sort[0].Field == "created_at")
+	ordered := len(q.Organizations) == 1 && (len(q.Sort) == 0 || q.Sort[0].Field == "created_at" || q.Sort[0].Field == "updated_at")
 	if ordered && q.Filter == nil {
 		return in, []any{list}, nil
 	}

@@ -231,15 +231,6 @@ func meetsTerm(term string, img Image) bool {
 	})
 }
 
-// facetsOf counts what the table of facets must hold for the images of an organization.
-func facetsOf(organization string, images map[string]Image) facetDeltas {
-	d := facetDeltas{}
-	for _, img := range images {
-		d.image(organization, &img)
-	}
-	return d
-}
-
 func storedFacets(t testing.TB, s *Store) facetDeltas {
 	t.Helper()
 	var rows []struct {

@@ -137,13 +137,13 @@ func (s *Store) listRange(ctx context.Context, q AssetQuery, page *AssetPage, ke
 	return s.appendRows(ctx, q, page, query, append(args, limit))
 }
 
-// mergesOrganizations says that the whole list of several organizations is asked for in its default order. Each has an
-// index with that order, so the first rows of each are enough; one walk through all assets could meet those of others for
+// mergesOrganizations says that the whole list of several organizations is asked for by time. An index has that order for
+// each of them, so the first rows of each are enough; one walk through all assets could meet those of others for
 // a long time. Where there are many organizations, the walk is the better way again.
 func (s *Store) mergesOrganizations(q AssetQuery) bool {
 	const many = 100
 	return s.dialect == PostgreSQL && q.Filter == nil && q.Search == "" && len(q.Organizations) > 1 && len(q.Organizations) <= many &&
-		len(q.Sort) == 1 && q.Sort[0].Field == "created_at"
+		len(q.Sort) == 1 && (q.Sort[0].Field == "created_at" || q.Sort[0].Field == "updated_at")
 }
 
 // listMerged appends the first rows of a range, taken from the first rows of each organization.

@@ -234,6 +234,29 @@ func sortedIDs(images map[string]Image, order rsql.Sort) []string {
 	return ids
 }
 
+// TestAssetOrdersOverOrganizations pages through the assets of several organizations, by time and by name.
+func TestAssetOrdersOverOrganizations(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *Store, _ *clock) {
+		r := rand.New(rand.NewPCG(11, 2026))
+		images := map[string]Image{}
+		var organizations []string
+		for _, name := range []string{"org-one", "org-two", "org-three", "org-four"} {
+			o := newOrganization(t, s, name, OrganizationOrg, nil)
+			organizations = append(organizations, o.ID)
+			maps.Copy(images, putTestImages(t, s, o.ID, testImages(r, 25)))
+		}
+		empty := newOrganization(t, s, "org-empty", OrganizationOrg, nil)
+		stranger := newOrganization(t, s, "stranger", OrganizationOrg, nil)
+		putTestImages(t, s, stranger.ID, testImages(r, 25))
+		for _, sort := range []string{"created_at", "-created_at", "updated_at", "-updated_at", "name"} {
+			order, err := rsql.ParseSort(sort, "created_at", "updated_at", "name")
+			require.NoError(t, err)
+			got := allPages(t, s, AssetQuery{Organizations: append([]string{empty.ID}, organizations...), Sort: order, Limit: 7})
+			require.Equal(t, sortedIDs(images, order), got, sort)
+		}
+	})
+}
+
 // TestAssetPagesAreStableUnderInserts: what was there when reading began is read once, whatever comes in between.
 func TestAssetPagesAreStableUnderInserts(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, s *Store, _ *clock) {

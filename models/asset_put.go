@@ -2,6 +2,7 @@ package models
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -150,15 +151,7 @@ func (s *Store) lockAssets(ctx context.Context, organizations, ids []string) (ma
 		one, idList := s.amongIDs("id", ids)
 		in, list := s.among("organization_id", organizations)
 		rows, err := s.assetRows(ctx, "SELECT 1 FROM assets WHERE "+one+" AND "+in+" ORDER BY id FOR UPDATE", idList, list)
-		if err != nil {
-			return nil, err
-		}
-		for rows.Next() {
-		}
-		if err := rows.Close(); err != nil {
-			return nil, err
-		}
-		if err := rows.Err(); err != nil {
+		if _, err := scanAll(rows, err, func(rows *sql.Rows, n *int) error { return rows.Scan(n) }); err != nil {
 			return nil, err
 		}
 	}

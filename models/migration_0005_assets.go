@@ -175,7 +175,9 @@ var assetIndexes0005 = map[string][]assetIndex{
 		{"assets_registry", "assets (registry, id)"},
 		{"assets_name", "assets (name, id)"},
 		{"assets_class", "assets (class, id)"},
+		// Within an organization. What many others have added or changed lately would else stand before its own.
 		{"assets_organization", "assets (organization_id, created_at, id)"},
+		{"assets_organization_updated", "assets (organization_id, updated_at, id)"},
 		{"assets_repository", "assets (repository)"},
 		{"asset_digests_asset", "asset_digests (asset_id)"},
 	},

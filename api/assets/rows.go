@@ -89,11 +89,11 @@ func (s *surface) scopeRows(in scope, h handlers) []api.Row {
 func (s *surface) organization(in scope) api.Resolver {
 	return func(r *api.Request) (api.Resource, error) {
 		missing := api.Resource{Resource: policies.Resource{Kind: in.kind}, Missing: true}
-		id, err := uuid.Parse(r.Param(in.param))
-		if err != nil || len(r.Param(in.param)) != 36 {
+		id, ok := canonicalUUID(r.Param(in.param))
+		if !ok {
 			return missing, nil
 		}
-		o, err := s.Scopes.Organization(r.HTTP.Context(), id.String())
+		o, err := s.Scopes.Organization(r.HTTP.Context(), id)
 		if errors.Is(err, models.ErrNotFound) || err == nil && o.Kind != in.kind {
 			return missing, nil
 		}
@@ -115,12 +115,17 @@ type call struct {
 
 // uuidParam gives a path parameter in its canonical spelling. What is no UUID is the id of nothing.
 func (c *call) uuidParam(name string) (string, error) {
-	text := c.request.Param(name)
-	id, err := uuid.Parse(text)
-	if err != nil || len(text) != 36 {
+	id, ok := canonicalUUID(c.request.Param(name))
+	if !ok {
 		return "", models.ErrNotFound
 	}
-	return id.String(), nil
+	return id, nil
+}
+
+// canonicalUUID gives a UUID of 36 characters in lower case.
+func canonicalUUID(text string) (string, bool) {
+	id, err := uuid.Parse(text)
+	return id.String(), err == nil && len(text) == 36
 }
 
 // handle makes a row's handler of an operation. Req names the parameters; what all operations check of a request is
