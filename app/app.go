@@ -73,6 +73,8 @@ type Options struct {
 	Reconcile executions.ReconcileConfig
 	// Log replaces the logger that the configuration describes.
 	Log *slog.Logger
+	// Faults make the database fail, for tests.
+	Faults *models.Faults
 }
 
 // Open puts a process together. Temporal need not be there; the database must be.
@@ -93,7 +95,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (_ *App, err error
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
-	if a.Store, err = models.Open(ctx, string(cfg.DatabaseURL), models.Options{MaxConnections: cfg.DatabaseConnections}); err != nil {
+	if a.Store, err = models.Open(ctx, string(cfg.DatabaseURL), models.Options{MaxConnections: cfg.DatabaseConnections, Faults: o.Faults}); err != nil {
 		return nil, err
 	}
 	a.onClose(a.Store.Close)

@@ -69,6 +69,8 @@ type stackOptions struct {
 	// tune changes the configuration.
 	tune func(*config.Config)
 	log  *slog.Logger
+	// faults make the database fail.
+	faults *models.Faults
 }
 
 // quickly is a reconciler for tests.
@@ -163,7 +165,7 @@ func (s *stack) run(o stackOptions) {
 		log = slog.New(slog.NewTextHandler(testLog{s.t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
 	var err error
-	s.app, err = app.Open(ctx, s.cfg, app.Options{Workers: !o.noWorker, Process: "test", Reconcile: quickly, Log: log})
+	s.app, err = app.Open(ctx, s.cfg, app.Options{Workers: !o.noWorker, Process: "test", Reconcile: quickly, Log: log, Faults: o.faults})
 	require.NoError(s.t, err)
 	handler, err := s.app.API()
 	require.NoError(s.t, err)

@@ -27,6 +27,8 @@ type Options struct {
 	SlowQuery time.Duration
 	// Now replaces the clock, for tests.
 	Now func() time.Time
+	// Faults make statements fail, for tests.
+	Faults *Faults
 }
 
 // Open connects to the database at address: postgres://user:password@host/name, or sqlite:PATH for a file (its folder
@@ -92,10 +94,21 @@ func Open(ctx context.Context, address string, o Options) (*Store, error) {
 	default:
 		return nil, errors.New("the database address must start with postgres:// or sqlite:")
 	}
+	if err := errors.Join(o.Faults.install(s.write), faultsOfReads(o.Faults, s)); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	if err := s.Ping(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("reach the database: %w", redact(err, address)), s.Close())
 	}
 	return s, nil
+}
+
+// faultsOfReads installs the faults on the read pool, where that is another one.
+func faultsOfReads(f *Faults, s *Store) error {
+	if s.read == s.write {
+		return nil
+	}
+	return f.install(s.read)
 }
 
 func pool(g *gorm.DB, max int) error {
