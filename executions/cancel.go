@@ -26,7 +26,7 @@ func (s *Service) Cancel(ctx context.Context, executionID string, by policies.Su
 			return err
 		}
 		if e.Kind == models.KindPipeline {
-			ids, err := s.store.OpenDescendants(ctx, e.RootID)
+			ids, err := s.store.OpenDescendants(ctx, e.ID)
 			if err != nil {
 				return err
 			}

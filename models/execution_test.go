@@ -386,3 +386,38 @@ func TestListsPageDownwards(t *testing.T) {
 		}
 	})
 }
+
+// R10: cancelling a pipeline that is a step of another one ends what runs below it, and leaves its siblings alone.
+func TestR10OpenDescendantsAreThoseBelow(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *Store, _ *clock) {
+		below := func(name string, parent *Execution) *Execution {
+			t.Helper()
+			n := NewExecution{Kind: KindPipeline, ProjectID: "p", SubjectID: name, SubjectName: name, Definition: struct{}{}}
+			if parent != nil {
+				n.ParentID, n.RootID = parent.ID, parent.RootID
+			}
+			e, _, err := s.CreateExecution(t.Context(), n)
+			require.NoError(t, err)
+			return e
+		}
+		top := below("top", nil)
+		nested, sibling := below("nested", top), below("sibling", top)
+		inner, ended := below("inner", nested), below("ended", nested)
+		deep := below("deep", ended)
+		below("other", nil)
+		_, err := s.FinishExecution(t.Context(), ended.ID, StatusFailed, "over", nil)
+		require.NoError(t, err)
+		for _, c := range []struct {
+			of   *Execution
+			want []string
+		}{
+			{top, []string{nested.ID, sibling.ID, inner.ID, deep.ID}},
+			{nested, []string{inner.ID, deep.ID}},
+			{sibling, []string{}},
+		} {
+			ids, err := s.OpenDescendants(t.Context(), c.of.ID)
+			require.NoError(t, err)
+			require.ElementsMatch(t, c.want, ids, c.of.SubjectName)
+		}
+	})
+}
