@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -113,38 +114,70 @@ func Load(file string) (*Config, error) { return LoadWith(file, func(*Config) {}
 
 // LoadWith is Load with a last word: override sees the values before they are checked, as flags do.
 func LoadWith(file string, override func(*Config)) (*Config, error) {
-	c, err := read(file)
+	c, unread, err := read(file)
 	if err != nil {
 		return nil, err
 	}
 	override(c)
-	return c, c.Check()
+	return c, errors.Join(unread, c.Check())
 }
 
-func read(file string) (*Config, error) {
-	var c Config
-	if err := env.ParseWithOptions(&c, env.Options{Environment: map[string]string{}}); err != nil { // the defaults
-		return nil, err
+// read gives the configuration before it is checked, and with it what is wrong with single variables: they keep their
+// defaults, so that the other mistakes can be listed too.
+func read(file string) (c *Config, unread, err error) {
+	c = new(Config)
+	if err := env.ParseWithOptions(c, env.Options{Environment: map[string]string{}}); err != nil { // the defaults
+		return nil, nil, err
 	}
 	if file != "" {
 		b, err := os.ReadFile(file)
 		if err != nil {
-			return nil, fmt.Errorf("read the configuration: %w", err)
+			return nil, nil, fmt.Errorf("read the configuration: %w", err)
 		}
 		d := yaml.NewDecoder(bytes.NewReader(b))
 		d.KnownFields(true)
-		if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("read the configuration %s: %w", file, err)
+		if err := d.Decode(c); err != nil && !errors.Is(err, io.EOF) {
+			return nil, nil, fmt.Errorf("read the configuration %s: %w", file, err)
 		}
 	}
 	// Defaults are set already: what is not in the environment must stay as the file says.
-	if err := env.ParseWithOptions(&c, env.Options{DefaultValueTagName: "none"}); err != nil {
-		return nil, fmt.Errorf("read the environment: %w", err)
-	}
+	unread = variables(env.ParseWithOptions(c, env.Options{DefaultValueTagName: "none"}))
 	if c.Scripts == 0 {
 		c.Scripts = max(4, 2*runtime.NumCPU())
 	}
-	return &c, nil
+	return c, unread, nil
+}
+
+// variables turns the errors of the library, which name fields of Go, into ones that name the variables.
+func variables(err error) error {
+	var all env.AggregateError
+	if !errors.As(err, &all) {
+		return err
+	}
+	var errs []error
+	for _, err := range all.Errors {
+		var one env.ParseError
+		if errors.As(err, &one) {
+			if f, ok := reflect.TypeFor[Config]().FieldByName(one.Name); ok {
+				name := f.Tag.Get("env")
+				err = fmt.Errorf("%s is %q, expected %s", name, os.Getenv(name), expected(f.Type))
+			}
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func expected(t reflect.Type) string {
+	switch {
+	case t == reflect.TypeFor[time.Duration]():
+		return "a time such as 90s, 10m or 2h"
+	case t.Kind() == reflect.Bool:
+		return "true or false"
+	case t.Kind() == reflect.Int, t.Kind() == reflect.Int64:
+		return "a whole number"
+	}
+	return "a " + t.String()
 }
 
 // Check lists every mistake.
@@ -183,10 +216,13 @@ func (c *Config) Check() error {
 		bad("SLIPWAY_LOG_FORMAT is %q, expected text or json", c.LogFormat)
 	}
 	for name, n := range map[string]int64{"SLIPWAY_SCRIPT_OUTPUT": c.ScriptOutput, "SLIPWAY_SOURCE_LIMIT": c.SourceLimit, "SLIPWAY_PACKAGE_LIMIT": c.PackageLimit,
-		"SLIPWAY_DATABASE_CONNECTIONS": int64(c.DatabaseConnections), "SLIPWAY_SCRIPTS": int64(c.Scripts), "SLIPWAY_SCRIPT_TIMEOUT": int64(c.ScriptTimeout)} {
+		"SLIPWAY_DATABASE_CONNECTIONS": int64(c.DatabaseConnections), "SLIPWAY_SCRIPTS": int64(c.Scripts), "SLIPWAY_SCRIPT_TIMEOUT": int64(c.ScriptTimeout), "SLIPWAY_SOURCE_TIMEOUT": int64(c.SourceTimeout)} {
 		if n <= 0 {
 			bad("%s must be more than 0", name)
 		}
+	}
+	if c.ScriptGrace < 0 {
+		bad("SLIPWAY_SCRIPT_GRACE must not be less than 0")
 	}
 	return errors.Join(errs...)
 }

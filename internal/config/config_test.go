@@ -33,6 +33,29 @@ func TestLoadListsAllMistakes(t *testing.T) {
 	}
 }
 
+func TestLoadNamesEveryVariableThatCannotBeRead(t *testing.T) {
+	t.Setenv("SLIPWAY_AUTH", "maybe")
+	t.Setenv("SLIPWAY_DATABASE_URL", "sqlite:/tmp/a.db")
+	t.Setenv("SLIPWAY_SCRIPT_GRACE", "soon")
+	t.Setenv("SLIPWAY_SCRIPTS", "many")
+	t.Setenv("SLIPWAY_DEVELOPMENT", "perhaps")
+	_, err := Load("")
+	require.Error(t, err)
+	require.Equal(t, `SLIPWAY_DEVELOPMENT is "perhaps", expected true or false
+SLIPWAY_SCRIPTS is "many", expected a whole number
+SLIPWAY_SCRIPT_GRACE is "soon", expected a time such as 90s, 10m or 2h
+SLIPWAY_AUTH is "maybe", expected token, basic or none`, err.Error())
+}
+
+func TestLoadRefusesTimesBelowZero(t *testing.T) {
+	t.Setenv("SLIPWAY_DATABASE_URL", "sqlite:/tmp/a.db")
+	t.Setenv("SLIPWAY_SCRIPT_GRACE", "-1s")
+	t.Setenv("SLIPWAY_SOURCE_TIMEOUT", "0s")
+	_, err := Load("")
+	require.ErrorContains(t, err, "SLIPWAY_SCRIPT_GRACE")
+	require.ErrorContains(t, err, "SLIPWAY_SOURCE_TIMEOUT")
+}
+
 // S26: what wipes data is never on by accident.
 func TestS26DevelopmentIsRefusedWithAuthentication(t *testing.T) {
 	t.Setenv("SLIPWAY_DATABASE_URL", "sqlite:/tmp/a.db")
