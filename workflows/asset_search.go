@@ -60,7 +60,7 @@ func AssetSearch(ctx workflow.Context, in Input) (Outcome, error) {
 	at = "keeping the results until they expire"
 	// A second more, so that what expires at this very moment is seen as expired.
 	if workflow.Sleep(ctx, keep+time.Second) != nil {
-		return out, nil // cancelled: the next search that expires takes the results with it
+		return out, nil //nolint:nilerr // cancelled: the next search that expires takes the results with it
 	}
 	at = "removing what has expired"
 	// No bound on the attempts: nothing else waits for it, and it is the only one who removes the results.
