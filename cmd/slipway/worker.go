@@ -41,6 +41,9 @@ On SIGTERM a worker takes no more work and waits for what runs, as long as --dra
 func runWorker(ctx context.Context, cfg *config.Config, o app.WorkerOptions) error {
 	a, err := app.Open(ctx, cfg, app.Options{Process: "worker"})
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil // asked to end before it had begun
+		}
 		return err
 	}
 	metrics, err := serveMetrics(a)
@@ -53,6 +56,10 @@ func runWorker(ctx context.Context, cfg *config.Config, o app.WorkerOptions) err
 		<-ctx.Done()
 		a.Log.Info("the worker stops: it takes no more work and waits for what runs", "at_most", o.Drain)
 		err = w.Stop()
+	} else if ctx.Err() != nil {
+		// Asked to end before Temporal was there: nothing ran, and nothing went wrong.
+		a.Log.Info("the worker was stopped before it could serve its queues", "error", err)
+		err = nil
 	}
 	if metrics != nil {
 		err = errors.Join(err, metrics.Close())

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"slipway/app"
+	"slipway/internal/childprocess"
+	"slipway/internal/config"
+)
+
+func TestMain(m *testing.M) {
+	// Workers inside the test process start this binary again for their children, as the slipway command does.
+	childprocess.Run()
+	os.Exit(m.Run())
+}
+
+// A worker that is stopped while it waits for Temporal has done nothing wrong.
+func TestWorkerStoppedBeforeTemporalIsThere(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	dir := t.TempDir()
+	t.Setenv("SLIPWAY_DATABASE_URL", "sqlite:"+filepath.Join(dir, "slipway.db"))
+	t.Setenv("SLIPWAY_DATA_DIR", dir)
+	t.Setenv("SLIPWAY_TEMPORAL_ADDRESS", l.Addr().String())
+	cfg, err := config.Load("")
+	require.NoError(t, err)
+	a, err := app.Open(t.Context(), cfg, app.Options{Migrate: true})
+	require.NoError(t, err)
+	require.NoError(t, a.Close())
+
+	// What it reaches is no Temporal; once it has tried, it is asked to end.
+	ctx, stop := context.WithCancel(t.Context())
+	go func() {
+		defer stop()
+		if c, err := l.Accept(); err == nil {
+			l.Close()
+			c.Close()
+		}
+	}()
+	require.NoError(t, runWorker(ctx, cfg, app.WorkerOptions{}))
+}
