@@ -77,6 +77,9 @@ type devStack struct {
 	cancel   context.CancelFunc
 }
 
+// devDrain is how long scripts that run may go on after Ctrl-C: whoever pressed it waits.
+const devDrain = time.Second
+
 // tokenFile holds the administrator's token of `slipway dev`.
 const tokenFile = "admin-token"
 
@@ -116,10 +119,14 @@ func startDev(ctx context.Context, o devOptions) (_ *devStack, err error) {
 	if cfg.PublicURL == "" {
 		cfg.PublicURL = d.url
 	}
-	d.temporal, err = temporaldev.Start(run, temporaldev.Options{DataDir: filepath.Join(o.Dir, "temporal"), UIPort: o.UIPort, Namespace: cfg.TemporalNamespace, Logger: o.Log})
+	// Temporal ends last, by Stop: workers that stop tell it what became of their work. A Ctrl-C counts until it is up.
+	temporalContext, end := context.WithCancel(context.WithoutCancel(ctx))
+	started := context.AfterFunc(ctx, end)
+	d.temporal, err = temporaldev.Start(temporalContext, temporaldev.Options{DataDir: filepath.Join(o.Dir, "temporal"), UIPort: o.UIPort, Namespace: cfg.TemporalNamespace, Logger: o.Log})
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
+	started()
 	cfg.TemporalAddress = d.temporal.HostPort
 	if d.app, err = app.Open(ctx, cfg, app.Options{Migrate: true, Workers: true, Process: "dev", Log: o.Log}); err != nil {
 		return nil, errors.Join(err, l.Close())
@@ -127,7 +134,7 @@ func startDev(ctx context.Context, o devOptions) (_ *devStack, err error) {
 	if err := d.adminToken(ctx); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	if d.worker, err = d.app.StartWorker(ctx, app.WorkerOptions{}); err != nil {
+	if d.worker, err = d.app.StartWorker(ctx, app.WorkerOptions{Drain: devDrain}); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	go func() { d.served <- serve(run, d.app, l, true) }()
