@@ -330,8 +330,11 @@ type logSink struct {
 	offset int64
 
 	mu   sync.Mutex
-	last time.Time
+	last time.Time // of the last notification, or of the one that is due
 }
+
+// wakeEvery is the shortest time between two notifications of one log.
+const wakeEvery = 200 * time.Millisecond
 
 // put stores a chunk. The same chunk may be offered again after an error; and somebody else may have written to the log
 // by the API, which moves what follows.
@@ -355,13 +358,17 @@ func (s *logSink) put(ctx context.Context, c logs.Chunk) error {
 		return err
 	}
 	s.mu.Lock()
-	due := time.Since(s.last) >= 200*time.Millisecond
-	if due {
-		s.last = time.Now()
+	wait := time.Until(s.last.Add(wakeEvery))
+	if wait <= wakeEvery { // else one is due that will speak of this chunk too
+		s.last = time.Now().Add(max(0, wait))
 	}
 	s.mu.Unlock()
-	if due {
+	switch {
+	case wait <= 0:
 		s.a.Service.LogWritten(ctx, s.id)
+	case wait <= wakeEvery:
+		// The last lines before a silence are told too: without this, followers see them when they look by themselves.
+		time.AfterFunc(wait, func() { s.a.Service.LogWritten(context.WithoutCancel(ctx), s.id) })
 	}
 	return nil
 }

@@ -176,3 +176,26 @@ func TestR15SlowReader(t *testing.T) {
 	s.line(ref, "last")
 	s.ok(ref)
 }
+
+// R15: a line that nothing follows is told of like any other, and not only seen when followers look by themselves, every
+// two seconds. Six of them, each a moment after the one before, would take twelve.
+func TestR15LineBeforeASilence(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, stackOptions{sqlite: true})
+	p := s.project("follow")
+	g := newGate(t)
+	p.build("talks", "n=0; while [ $n -lt 7 ]; do echo \"line $n\"; "+g.wait()+"; n=$((n+1)); done")
+	ref := p.trigger("talks")
+	var began time.Time
+	err := s.stream(t.Context(), s.url, ref, 0, func(it logs.Item) bool {
+		if strings.HasPrefix(it.Message, "line ") {
+			if began.IsZero() {
+				began = time.Now()
+			}
+			g.open(1)
+		}
+		return true
+	})
+	require.NoError(t, err)
+	require.Less(t, time.Since(began), 7*time.Second)
+}

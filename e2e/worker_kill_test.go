@@ -25,8 +25,8 @@ func workerOf(t testing.TB, pid int, workers ...*process) (runs, other *process)
 	return nil, nil
 }
 
+// It runs before the tests that run side by side, because it measures a time.
 func TestR1KilledWorkers(t *testing.T) {
-	t.Parallel()
 	s := newStack(t, stackOptions{processes: true})
 	s.startAPI("api", s.address())
 	workers := []*process{s.startWorker("worker-1"), s.startWorker("worker-2")}
@@ -35,9 +35,11 @@ func TestR1KilledWorkers(t *testing.T) {
 	t.Run("R1 a build script begins again on the other worker", func(t *testing.T) {
 		g := newGate(t)
 		p.build("build", "echo pid $$", "(trap '' TERM; exec sleep 1000) &", g.wait(), "kill -9 $!; echo passed")
+		triggered := time.Now()
 		ref := p.trigger("build")
 		pid, err := strconv.Atoi(s.line(ref, "pid "))
 		require.NoError(t, err)
+		took := time.Since(triggered) // what a start takes on this machine now
 		require.NotEmpty(t, processesOf(t, ref.ID), "the test sees what the script started")
 		hit, _ := workerOf(t, pid, workers...)
 		hit.kill()
@@ -45,7 +47,7 @@ func TestR1KilledWorkers(t *testing.T) {
 		await(t, "the killed worker's script is gone", func() (bool, string) { return !alive(pid), "" })
 		again, err := strconv.Atoi(s.lineAfter(ref, "pid ", 1))
 		require.NoError(t, err)
-		require.Less(t, time.Since(killed), workflows.HeartbeatTimeout+2*time.Second, "from the kill to the script's new start")
+		require.Less(t, time.Since(killed), workflows.HeartbeatTimeout+2*time.Second+took, "from the kill to the script's new start")
 		require.NotEqual(t, pid, again)
 		g.open(1)
 		s.ok(ref)
