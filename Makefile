@@ -64,6 +64,10 @@ bench: temporal ## measure; every figure ends as a RATIO line (docs/benchmarks.m
 	go test -count=1 -p 1 -timeout 1h -tags bench -run '^TestBench' -v $(call tagged,bench) \
 		| grep -E '^ *(RATIO|#|--- |FAIL|panic|ok )|_test\.go:'
 
+.PHONY: bench-assets
+bench-assets: ## measure assets on PostgreSQL, one million of them (N=5000000 for more; docs/benchmarks-assets.md)
+	go test -count=1 -timeout 1h -tags bench -run '^TestAssetsBench' -v ./bench/assets
+
 .PHONY: fmt
 fmt: ## format the code
 	gofmt -w $$(git ls-files -co --exclude-standard '*.go')

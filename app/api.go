@@ -5,11 +5,13 @@ import (
 	"net/http"
 
 	"slipway/api"
+	apiassets "slipway/api/assets"
 	"slipway/api/confirm"
 	"slipway/api/own"
 	apipackages "slipway/api/packages"
 	"slipway/api/releases"
 	"slipway/api/state"
+	"slipway/assets"
 	"slipway/internal/buildinfo"
 	"slipway/internal/fetch"
 	"slipway/models"
@@ -41,7 +43,10 @@ func (a *App) API() (*api.Server, error) {
 	ownGroup := own.New(own.Options{Store: a.Store, Policy: a.Policy, Scopes: scopes, Authenticator: auth, Executions: a.Service, Version: buildinfo.Version})
 	ownGroup.Rows = append(ownGroup.Rows, apipackages.SourceRows(apipackages.SourceOptions{Options: repositoryOptions, Mirrors: a.Mirrors,
 		CheckURL: func(url string) error { return fetch.CheckURL(url, a.sourcePolicy()) }})...)
+	ownGroup.Rows = append(ownGroup.Rows, apiassets.OwnRows(apiassets.OwnOptions{Store: a.Store, Service: a.Assets, Scopes: scopes,
+		Schedules: assets.Schedules{Client: a.Temporal}, Cancel: a.Service.Cancel})...)
 	groups := []api.Group{
+		apiassets.New(apiassets.Options{Service: a.Assets, Scopes: scopes, PublicURL: a.Config.PublicURL, Logger: a.Log}),
 		apipackages.New(repositoryOptions),
 		inventory,
 		state.New(state.Options{Store: a.Store, Policy: a.Policy, Scopes: scopes, Authenticator: auth, Executions: a.Service, Queues: a.Queues(),

@@ -10,7 +10,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +20,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"slipway/api"
+	"slipway/assets"
 	"slipway/executions"
 	"slipway/internal/blob"
 	"slipway/internal/buildinfo"
@@ -49,6 +49,7 @@ type App struct {
 	Inventory *inventory.Service
 	Packages  *packages.Service
 	Mirrors   *packages.Mirrors
+	Assets    *assets.Service
 	Registry  *prometheus.Registry
 
 	metrics    *executions.Metrics
@@ -100,18 +101,17 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (_ *App, err error
 	}
 	a.onClose(a.Store.Close)
 	if o.Migrate {
-		err = a.Store.Migrate(ctx)
+		// An import that was cut off may have left the indexes of assets out.
+		if err = a.Store.Migrate(ctx); err == nil {
+			err = a.Store.EnsureAssetIndexes(ctx)
+		}
 	} else {
 		err = a.Store.CheckMigrated(ctx)
 	}
 	if err != nil {
 		return nil, err
 	}
-	key := cfg.KeyFile
-	if key == "" {
-		key = filepath.Join(cfg.DataDir, "keyset.json")
-	}
-	if a.Keys, err = keyring.Open(key); err != nil {
+	if a.Keys, err = keyring.Open(cfg.KeyPath()); err != nil {
 		return nil, err
 	}
 	a.Store.UseEncrypter(a.Keys)
@@ -156,6 +156,13 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (_ *App, err error
 		}}
 	a.Packages = &packages.Service{Store: a.Store, Blob: a.Blobs, Logger: a.Log}
 	a.Mirrors = &packages.Mirrors{Store: a.Store, Client: a.Temporal}
+	cursors, err := a.Store.AssetCursorSecret(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the secret that signs cursors: %w", err)
+	}
+	if a.Assets, err = assets.New(a.Store, a.Service, cursors, a.Log, assets.Config{}); err != nil {
+		return nil, err
+	}
 	a.requests.Register(a.Registry)
 	a.metrics.Register(a.Registry, a.Store)
 	a.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -10,7 +10,10 @@ import (
 	"strings"
 	"time"
 
+	sdk "go.temporal.io/sdk/worker"
+
 	"slipway/activities"
+	"slipway/assets"
 	"slipway/internal/buildinfo"
 	"slipway/internal/engine"
 	"slipway/internal/fetch"
@@ -87,12 +90,16 @@ func (a *App) StartWorker(ctx context.Context, o WorkerOptions) (_ *Worker, err 
 		scripts.Sources = o.Sources
 	}
 	mirror := &activities.PackageMirror{Service: a.Packages, Mirrors: a.Mirrors, Fetcher: fetcher, Supervisor: w.supervisor, Workspaces: w.workspaces}
+	images := &activities.Assets{Store: a.Store, Service: a.Assets, Scanner: &assets.Scanner{Store: a.Store, Network: a.sourcePolicy().Network},
+		Executions: a.Activities(), Triggers: a.Service, Log: a.Log}
 	queues := o.Queues
 	if len(queues) == 0 {
 		queues = a.Config.Queues
 	}
 	w.worker, err = worker.Start(ctx, worker.Options{Client: a.Temporal, Queues: queues, Executions: a.Activities(), Scripts: scripts,
-		MaxScripts: a.Config.Scripts, Drain: o.Drain, Log: a.Log, Register: mirror.Register})
+		MaxScripts: a.Config.Scripts, Drain: o.Drain, Log: a.Log, Register: func(queue string, r sdk.Registry) bool {
+			return mirror.Register(queue, r) || images.Register(queue, r)
+		}})
 	if err == nil && (len(queues) == 0 || slices.Contains(queues, workflows.QueuePackages)) {
 		go func() {
 			if err := a.Mirrors.Synchronize(a.ctx); err != nil && a.ctx.Err() == nil {

@@ -15,6 +15,7 @@ import (
 	"slipway/internal/buildinfo"
 	"slipway/internal/childprocess"
 	"slipway/internal/config"
+	"slipway/internal/keyring"
 	"slipway/models"
 )
 
@@ -55,7 +56,7 @@ func newRootCommand() *cobra.Command {
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.PersistentFlags().StringVarP(&configFile, "config", "c", os.Getenv("SLIPWAY_CONFIG"), "configuration file (YAML); the environment wins over it")
 	root.AddCommand(newDevCommand(), newDemoCommand(), newAPICommand(), newWorkerCommand(), newMigrateCommand(), newRoutesCommand(), newOpenAPICommand(),
-		newVersionCommand(), newAdminCommand(openStore), newPackagesCommand())
+		newVersionCommand(), newAdminCommand(openStore), newPackagesCommand(), newAssetsCommand(openStore))
 	return root
 }
 
@@ -72,6 +73,11 @@ func openStore(ctx context.Context) (*models.Store, error) {
 	if err := s.CheckMigrated(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	keys, err := keyring.Open(cfg.KeyPath())
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	s.UseEncrypter(keys)
 	return s, nil
 }
 

@@ -29,7 +29,12 @@ func newMigrateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := errors.Join(s.Migrate(ctx), s.Close()); err != nil {
+			err = s.Migrate(ctx)
+			if err == nil {
+				// An import that was cut off may have left the indexes of assets out.
+				err = s.EnsureAssetIndexes(ctx)
+			}
+			if err := errors.Join(err, s.Close()); err != nil {
 				return err
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "The database schema is up to date.")

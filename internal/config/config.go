@@ -180,6 +180,14 @@ func expected(t reflect.Type) string {
 	return "a " + t.String()
 }
 
+// KeyPath is the file of the keyset that encrypts at rest.
+func (c *Config) KeyPath() string {
+	if c.KeyFile != "" {
+		return c.KeyFile
+	}
+	return filepath.Join(c.DataDir, "keyset.json")
+}
+
 // Check lists every mistake.
 func (c *Config) Check() error {
 	var errs []error
