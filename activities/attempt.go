@@ -278,10 +278,14 @@ func (t *attempt) say(level, message string) {
 // heartbeat tells the server that the worker is alive, and ends the attempt when the server says that it was cancelled,
 // or does not answer for as long as it takes the server to give the work to another worker. The SDK's own heartbeats are
 // not used: they do not tell whether they were accepted. The function returned waits for the end of the last one.
+//
+// The heartbeats go on when the attempt is cancelled or the worker stops: scripts then have a grace period, which may be
+// longer than the heartbeat timeout. Without them the server would take the worker for lost, the execution would show as
+// ended and its deployments would be free while its scripts still run.
 func (a *Scripts) heartbeat(ctx context.Context, cancel context.CancelCauseFunc) (stop func()) {
 	token := activity.GetInfo(ctx).TaskToken
 	done := make(chan struct{})
-	ctx, end := context.WithCancel(ctx)
+	ctx, end := context.WithCancel(context.WithoutCancel(ctx))
 	go func() {
 		defer close(done)
 		last := time.Now()
@@ -302,7 +306,7 @@ func (a *Scripts) heartbeat(ctx context.Context, cancel context.CancelCauseFunc)
 				last = time.Now()
 			case temporal.IsCanceledError(err) && ctx.Err() == nil:
 				cancel(errCancelled)
-				return
+				last = time.Now()
 			case errors.As(err, &gone):
 				cancel(givenUp{})
 				return

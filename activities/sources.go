@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"regexp"
+	"strings"
 
 	"slipway/internal/fetch"
 	"slipway/internal/problem"
@@ -14,9 +16,16 @@ import (
 // Repositories implements Sources with git repositories, and the downloads of plans.
 type Repositories struct{ Fetcher *fetch.Fetcher }
 
+var web = regexp.MustCompile(`^(?i)(git::)?https?://`)
+
 // Fetch implements Sources.
 func (r Repositories) Fetch(ctx context.Context, space *runner.Workspace, q SourceRequest) (models.Commit, error) {
-	res, err := r.Fetcher.Fetch(ctx, space, fetch.Request{URL: q.URL, Branch: q.Branch, Commit: q.Commit, PrivateKey: q.PrivateKey})
+	req := fetch.Request{URL: q.URL, Branch: q.Branch, Commit: q.Commit, PrivateKey: q.PrivateKey}
+	if web.MatchString(q.URL) && q.PrivateKey != "" {
+		// Over https a key is a password or a token. The forges do not look at the name beside a token.
+		req.PrivateKey, req.Username, req.Password = "", "git", strings.TrimSpace(q.PrivateKey)
+	}
+	res, err := r.Fetcher.Fetch(ctx, space, req)
 	if err != nil {
 		return models.Commit{}, sourceProblem(err)
 	}

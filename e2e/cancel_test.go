@@ -11,6 +11,7 @@ import (
 	"slipway/internal/client"
 	"slipway/internal/config"
 	"slipway/models"
+	"slipway/workflows"
 )
 
 func TestR10Cancel(t *testing.T) {
@@ -155,4 +156,29 @@ func TestR10CancelBeforeItBegins(t *testing.T) {
 	s.ok(p.trigger("other"))
 	require.Empty(t, fileLines(t, p.dir+"/ran"))
 	require.Equal(t, http.StatusNotFound, s.do(http.MethodPost, "/api/v1/state/new/environments/dev/builds/by-name/build/executions/none/cancel", nil).status)
+}
+
+// R7, R10: a script may take longer to end than the server waits for heartbeats. Its deployment stays its
+// own until it is gone.
+func TestR10AGracePeriodLongerThanTheHeartbeatTimeout(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, stackOptions{tune: func(c *config.Config) { c.ScriptGrace = time.Minute }})
+	p := s.project("grace")
+	p.release()
+	g := newGate(t)
+	p.job("leaving", "web", "trap '"+g.wait()+"; exit 1' TERM", "echo pid $$", "sleep 1000 & wait")
+	p.job("next", "web", "echo $step")
+	leaving := p.deploy("leaving")
+	s.line(leaving, "pid ")
+	next := p.deploy("next")
+	s.reaches(next, models.StatusQueued)
+	asked := time.Now()
+	require.NoError(t, s.client.Cancel(t.Context(), leaving))
+	await(t, "the heartbeat timeout passes twice", func() (bool, string) { return time.Since(asked) > 2*workflows.HeartbeatTimeout, "" })
+	require.False(t, s.row(leaving).Status.Final(), "its script still runs")
+	require.Equal(t, models.StatusQueued, s.row(next).Status)
+	g.open(1)
+	s.reaches(leaving, models.StatusCancelled)
+	require.Equal(t, "cancelled by admin", s.row(leaving).Reason)
+	s.ok(next)
 }

@@ -210,10 +210,8 @@ func (s *surface) fillBuild(ctx context.Context, b *models.Build, body *Build) e
 	if strings.TrimSpace(body.Repo) == "" {
 		return problem.BadField("repo", "is required")
 	}
-	for _, c := range [][2]string{{"repo", body.Repo}, {"branch", body.Branch}} {
-		if err := plainArgument(c[0], c[1]); err != nil {
-			return err
-		}
+	if err := checkSource(body.Repo, body.Branch); err != nil {
+		return err
 	}
 	if err := s.checkQueue(body.RemoteEscapeWorkerURL); err != nil {
 		return err

@@ -97,6 +97,7 @@ func TestBadBuilds(t *testing.T) {
 		"no name":              {map[string]any{"name": ""}, "The build name '' is not allowed"},
 		"a slash in the name":  {map[string]any{"name": "a/b"}, "The build name 'a/b' is not allowed"},
 		"no repo":              {map[string]any{"repo": " "}, "repo: is required"},
+		"a token in the repo":  {map[string]any{"repo": "https://s3cr3t@example.com/shop.git"}, "repo: credentials do not belong in the URL"},
 		"an option as repo":    {map[string]any{"repo": "--upload-pack=x"}, "repo: may not begin with a dash"},
 		"an option as branch":  {map[string]any{"branch": "-x"}, "branch: may not begin with a dash"},
 		"a newline in branch":  {map[string]any{"branch": "a\nb"}, "branch: may not hold control characters"},

@@ -3,6 +3,8 @@ package state
 import (
 	"context"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"slipway/api"
 	"slipway/internal/problem"
@@ -61,13 +63,26 @@ func fillRepository(r *models.Repository, body *Repository) error {
 	if repo == "" {
 		return problem.BadField("repo", "is required")
 	}
-	for _, c := range [][2]string{{"repo", repo}, {"branch", body.Branch}} {
+	if err := checkSource(repo, body.Branch); err != nil {
+		return err
+	}
+	r.Repo, r.Branch = repo, body.Branch
+	return nil
+}
+
+// checkSource checks where code is pulled from, for builds and repositories alike. Credentials in the URL would be shown to
+// everybody who may read the thing, and stand in every execution's snapshot.
+func checkSource(repo, branch string) error {
+	for _, c := range [][2]string{{"repo", repo}, {"branch", branch}} {
 		if err := plainArgument(c[0], c[1]); err != nil {
 			return err
 		}
 	}
-	r.Repo, r.Branch = repo, body.Branch
-	return nil
+	u, err := url.Parse(strings.TrimPrefix(repo, "git::"))
+	if err != nil || u.User == nil || u.Scheme == "ssh" {
+		return nil
+	}
+	return problem.BadField("repo", "credentials do not belong in the URL, where everybody who may read this sees them: put the password or token into private_key")
 }
 
 func (s *surface) addRepository(ctx context.Context, r *repositoryCreate) (api.Empty, error) {

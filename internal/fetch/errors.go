@@ -90,7 +90,7 @@ func explain(s source, said string) *Error {
 	case has("transport '", "protocol '"):
 		return &Error{KindRefused, "the repository leads to a transport that is not allowed"}
 	case has("Could not resolve", "Failed to connect", "Connection refused", "Connection reset", "Connection closed", "timed out", "Could not read from remote repository", "unable to access", "early EOF", "hung up"):
-		return &Error{KindUnreachable, fmt.Sprintf("%s could not be reached, or broke off the connection", s.Host)}
+		return &Error{KindUnreachable, fmt.Sprintf("%s could not be reached, or broke off the connection", orElse(s.Host, s.Path))}
 	}
 	return &Error{KindOther, "git could not fetch the repository: " + lastWords(said)}
 }
@@ -116,4 +116,12 @@ func clip(text string) string {
 		text = string(r[:300]) + "…"
 	}
 	return text
+}
+
+// orElse names a source without a host by its path.
+func orElse(host, path string) string {
+	if host == "" {
+		return path
+	}
+	return host
 }
