@@ -47,10 +47,11 @@ func (s *Service) tellCancel(ctx context.Context, executionID string) error {
 	switch {
 	case err == nil:
 	case isGone(err):
-		_, ferr := s.store.FinishExecution(ctx, executionID, models.StatusCancelled, "cancelled before it began", nil)
-		if ferr != nil && !errors.Is(ferr, models.ErrFinal) {
-			return ferr
+		e, err := s.store.ExecutionByID(ctx, executionID)
+		if err != nil {
+			return err
 		}
+		return s.end(ctx, e, models.StatusCancelled, "cancelled before it began")
 	default:
 		s.log.WarnContext(ctx, "the workflow could not be told of a cancellation yet", "execution", executionID, "error", err)
 	}

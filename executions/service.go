@@ -111,5 +111,5 @@ var (
 	AttributeEnvironment = temporal.NewSearchAttributeKeyKeyword("SlipwayEnvironment")
 	AttributeKind        = temporal.NewSearchAttributeKeyKeyword("SlipwayKind")
 	AttributeSubject     = temporal.NewSearchAttributeKeyKeyword("SlipwaySubject")
-	AttributeStatus      = temporal.NewSearchAttributeKeyKeyword("SlipwayStatus")
+	AttributeStatus      = workflows.AttributeStatus
 )

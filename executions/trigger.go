@@ -119,7 +119,7 @@ func (s *Service) start(ctx context.Context, e *models.Execution) error {
 	if s.cfg.SearchAttributes() {
 		o.TypedSearchAttributes = s.attributes(e)
 	}
-	_, err := s.client.ExecuteWorkflow(ctx, o, name, workflows.Input{ExecutionID: e.ID})
+	_, err := s.client.ExecuteWorkflow(ctx, o, name, workflows.Input{ExecutionID: e.ID, Attributes: s.cfg.SearchAttributes()})
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
 	if err == nil || errors.As(err, &started) {
 		s.answered.Store(time.Now().UnixNano())

@@ -53,6 +53,23 @@ type Input struct {
 	// Phase is where a pipeline that continued as new goes on; Sequence is its last projected write.
 	Phase    int   `json:"phase,omitempty"`
 	Sequence int64 `json:"sequence,omitempty"`
+	// Attributes says that Slipway's search attributes are registered: upserting one that is not would fail the workflow's
+	// task for ever.
+	Attributes bool `json:"attributes,omitempty"`
+}
+
+// AttributeStatus is the search attribute that holds the status of executions in which not everything went well, and of
+// pipelines that wait for a person: Temporal's own status shows all of them as completed or running.
+var AttributeStatus = temporal.NewSearchAttributeKeyKeyword("SlipwayStatus")
+
+// showStatus makes the status visible in the Web UI's lists.
+func showStatus(ctx workflow.Context, in Input, s models.Status) {
+	if !in.Attributes {
+		return
+	}
+	if err := workflow.UpsertTypedSearchAttributes(ctx, AttributeStatus.ValueSet(string(s))); err != nil {
+		workflow.GetLogger(ctx).Warn("the status could not be made a search attribute", "error", err)
+	}
 }
 
 // Outcome is how an execution ended, for its parent and for the people who look at the workflow's result.

@@ -72,7 +72,7 @@ func Pipeline(ctx workflow.Context, in Input) (Outcome, error) {
 			return finish(ctx, in, out)
 		}
 		if st.Phase+1 < claim.Phases && workflow.GetInfo(ctx).GetContinueAsNewSuggested() && ctx.Err() == nil {
-			return Outcome{}, workflow.NewContinueAsNewError(ctx, PipelineWorkflow, Input{ExecutionID: in.ExecutionID, Phase: st.Phase + 1, Sequence: st.Sequence})
+			return Outcome{}, workflow.NewContinueAsNewError(ctx, PipelineWorkflow, Input{ExecutionID: in.ExecutionID, Phase: st.Phase + 1, Sequence: st.Sequence, Attributes: in.Attributes})
 		}
 	}
 	return finish(ctx, in, Outcome{Status: models.StatusOK})
@@ -106,14 +106,16 @@ func (st *pipelineState) runPhase(ctx workflow.Context, in Input) (Outcome, erro
 			wg.Add(1)
 			workflow.Go(ctx, func(ctx workflow.Context) {
 				defer wg.Done()
-				out := runChild(ctx, step)
+				out := runChild(ctx, in, step)
 				outcomes[i] = &out
 			})
 		}
 	}
 	var updates []StepUpdate
 	if len(open) > 0 {
+		showStatus(ctx, in, models.StatusWaiting)
 		updates = st.awaitDecisions(ctx, open)
+		showStatus(ctx, in, models.StatusRunning)
 		for _, u := range updates {
 			outcomes[u.Step] = &u.Outcome
 		}
@@ -190,7 +192,7 @@ func (st *pipelineState) decided(id string) {
 }
 
 // runChild runs a step as an execution of its own and gives its outcome.
-func runChild(ctx workflow.Context, step *StepRun) Outcome {
+func runChild(ctx workflow.Context, in Input, step *StepRun) Outcome {
 	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID:            step.ChildID,
 		TaskQueue:             step.TaskQueue,
@@ -199,7 +201,7 @@ func runChild(ctx workflow.Context, step *StepRun) Outcome {
 		WorkflowIDReusePolicy: enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 	})
 	var out Outcome
-	err := workflow.ExecuteChildWorkflow(ctx, step.Workflow, Input{ExecutionID: step.ChildID}).Get(ctx, &out)
+	err := workflow.ExecuteChildWorkflow(ctx, step.Workflow, Input{ExecutionID: step.ChildID, Attributes: in.Attributes}).Get(ctx, &out)
 	switch {
 	case err == nil:
 		return out

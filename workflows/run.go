@@ -100,6 +100,9 @@ func finish(ctx workflow.Context, in Input, out Outcome) (Outcome, error) {
 	defer cancel()
 	var final Outcome
 	err := local(clean, ActivityFinish, &final, in, workflow.GetInfo(ctx).WorkflowType.Name, out)
+	if err == nil && final.Status != models.StatusOK {
+		showStatus(clean, in, final.Status)
+	}
 	return final, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
@@ -219,4 +220,21 @@ func TestR10CancelPipelineThatWaits(t *testing.T) {
 	require.Len(t, f.updates, 1)
 	require.Equal(t, models.StatusCancelled, f.updates[0].Outcome.Status)
 	require.Equal(t, []Outcome{{Status: models.StatusCancelled, Reason: "cancelled"}}, f.finished)
+}
+
+// What did not end well is found by its status in the Web UI; where the attribute is not registered, nothing is asked.
+func TestStatusIsASearchAttributeOfWhatDidNotEndWell(t *testing.T) {
+	for _, c := range []struct {
+		attributes bool
+		status     models.Status
+		want       int
+	}{{true, models.StatusFailed, 1}, {true, models.StatusOK, 0}, {false, models.StatusFailed, 0}} {
+		f := &fake{claim: ClaimResult{Claimed: true}, run: func(context.Context, Input) (Outcome, error) { return Outcome{Status: c.status}, nil }}
+		env := newEnv(t, f)
+		asked := 0
+		env.OnUpsertTypedSearchAttributes(mock.Anything).Run(func(mock.Arguments) { asked++ }).Return(nil).Maybe()
+		env.ExecuteWorkflow(Build, Input{ExecutionID: "e", Attributes: c.attributes})
+		require.Equal(t, c.status, outcome(t, env).Status)
+		require.Equal(t, c.want, asked)
+	}
 }

@@ -23,6 +23,8 @@ func main() {
 	// The children that workers start come first: nothing else of the program is set up for them.
 	childprocess.Run()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first signal ends everything in order, which may take a while; a second one ends the process at once.
+	context.AfterFunc(ctx, stop)
 	err := newRootCommand().ExecuteContext(ctx)
 	stop()
 	if err != nil {
