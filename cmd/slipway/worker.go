@@ -42,7 +42,7 @@ func runWorker(ctx context.Context, cfg *config.Config, o app.WorkerOptions) err
 	a, err := app.Open(ctx, cfg, app.Options{Process: "worker"})
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil // asked to end before it had begun
+			return nil //nolint:nilerr // asked to end before it had begun
 		}
 		return err
 	}
