@@ -62,11 +62,10 @@ func withTable(ctx context.Context, f func([]api.Group) error) (err error) {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	cfg, err := config.LoadWith("", func(c *config.Config) {
-		*c = config.Config{Listen: "127.0.0.1:0", DataDir: dir, DatabaseURL: config.Secret("sqlite:" + filepath.Join(dir, "db")), DatabaseConnections: 1, Auth: "token",
-			TemporalAddress: "127.0.0.1:1", TemporalNamespace: "default", LogLevel: "error", LogFormat: "text", Scripts: 1, ScriptTimeout: 1, ScriptOutput: 1, SourceLimit: 1, PackageLimit: 1}
-	})
-	if err != nil {
+	cfg := config.Defaults()
+	cfg.DataDir, cfg.DatabaseURL = dir, config.Secret("sqlite:"+filepath.Join(dir, "db"))
+	cfg.LogLevel = "error"
+	if err := cfg.Check(); err != nil {
 		return err
 	}
 	a, err := app.Open(ctx, cfg, app.Options{Migrate: true, Process: "routes"})

@@ -122,13 +122,20 @@ func LoadWith(file string, override func(*Config)) (*Config, error) {
 	return c, errors.Join(unread, c.Check())
 }
 
+// Defaults is the configuration of a process that nobody configured: neither a file nor the environment is read.
+func Defaults() *Config {
+	c := new(Config)
+	if err := env.ParseWithOptions(c, env.Options{Environment: map[string]string{}}); err != nil {
+		panic("config: a default does not parse: " + err.Error())
+	}
+	c.Scripts = max(4, 2*runtime.NumCPU())
+	return c
+}
+
 // read gives the configuration before it is checked, and with it what is wrong with single variables: they keep their
 // defaults, so that the other mistakes can be listed too.
 func read(file string) (c *Config, unread, err error) {
-	c = new(Config)
-	if err := env.ParseWithOptions(c, env.Options{Environment: map[string]string{}}); err != nil { // the defaults
-		return nil, nil, err
-	}
+	c = Defaults()
 	if file != "" {
 		b, err := os.ReadFile(file)
 		if err != nil {

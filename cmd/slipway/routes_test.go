@@ -1,0 +1,33 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The commands print what the golden files hold, whatever the environment configures.
+func TestRoutesAndOpenAPI(t *testing.T) {
+	t.Setenv("SLIPWAY_LISTEN", "nowhere")
+	t.Setenv("SLIPWAY_AUTH", "none")
+	t.Setenv("SLIPWAY_DEVELOPMENT", "true")
+	run := func(args ...string) []byte {
+		var out bytes.Buffer
+		c := newRootCommand()
+		c.SetArgs(args)
+		c.SetOut(&out)
+		require.NoError(t, c.ExecuteContext(t.Context()))
+		return out.Bytes()
+	}
+	want, err := os.ReadFile("../../docs/api/routes.tsv")
+	require.NoError(t, err)
+	require.Equal(t, string(want), string(run("routes")))
+	require.True(t, json.Valid(run("openapi", "packages")))
+
+	c := newRootCommand()
+	c.SetArgs([]string{"openapi", "nothing"})
+	require.ErrorContains(t, c.ExecuteContext(t.Context()), "expected one of")
+}
