@@ -64,7 +64,7 @@ type ExecutionFilter struct {
 	PageSize int
 }
 
-// ListExecutions gives executions newest first, without their definitions and results where Light is asked for.
+// ListExecutions gives executions newest first, without their definitions where Brief is asked for.
 func (s *Store) ListExecutions(ctx context.Context, f ExecutionFilter) ([]Execution, error) {
 	q := s.reader(ctx).Model(&Execution{})
 	for column, v := range map[string]string{"kind": f.Kind, "project_id": f.ProjectID, "environment_id": f.EnvironmentID, "subject_id": f.SubjectID, "parent_id": f.ParentID} {

@@ -55,7 +55,7 @@ func (s *Store) BeginScript(ctx context.Context, n ExecutionScript) (*ExecutionS
 	return &n, err
 }
 
-// EndScript records the end of a script, with the last of its log in the same transaction.
+// EndScript records the end of a script whose beginning was recorded.
 func (s *Store) EndScript(ctx context.Context, executionID, key string, result []byte) error {
 	return found(s.writer(ctx).Model(&ExecutionScript{}).Where("execution_id = ? AND key = ?", executionID, key).
 		Updates(map[string]any{"finished": true, "result": result, "finished_at": s.Now()}))

@@ -12,7 +12,6 @@ package models
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -80,7 +79,7 @@ func (s *Store) Tx(ctx context.Context, fn func(tx *Store) error) error {
 		var after []func()
 		err = s.write.WithContext(ctx).Transaction(func(g *gorm.DB) error {
 			return fn(&Store{dialect: s.dialect, write: g, read: g, inTx: true, now: s.now, after: &after, url: s.url, secrets: s.secrets})
-		}, s.txOptions())
+		})
 		if err == nil {
 			for _, f := range after {
 				f()
@@ -108,8 +107,6 @@ func (s *Store) AfterCommit(f func()) {
 	}
 	*s.after = append(*s.after, f)
 }
-
-func (s *Store) txOptions() *sql.TxOptions { return nil }
 
 // Ping asks the database for an answer, for the readiness probe.
 func (s *Store) Ping(ctx context.Context) error {
