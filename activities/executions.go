@@ -28,8 +28,6 @@ type Executions struct {
 	Policy  Policy
 	Metrics *executions.Metrics
 	Log     *slog.Logger
-	// Notify, where set, sends the link of a new confirmation to those who may decide.
-	Notify func(ctx context.Context, e *models.Execution, c *models.Confirmation, code string)
 }
 
 // Policy is what activities ask of policies.Engine.
@@ -403,9 +401,6 @@ func (a *Executions) openConfirmation(ctx context.Context, e *models.Execution, 
 	})
 	if err != nil {
 		return nil, err
-	}
-	if c.CodeHash == models.HashCode(code) && a.Notify != nil {
-		a.Notify(ctx, e, c, code)
 	}
 	return c, nil
 }

@@ -52,13 +52,12 @@ type App struct {
 	Assets    *assets.Service
 	Registry  *prometheus.Registry
 
-	metrics    *executions.Metrics
-	requests   *api.Metrics
-	tracer     trace.Tracer
-	ctx        context.Context
-	cancel     context.CancelFunc
-	closers    []func() error
-	deliveries func(ctx context.Context, e inventory.UploadEvent) error
+	metrics  *executions.Metrics
+	requests *api.Metrics
+	tracer   trace.Tracer
+	ctx      context.Context
+	cancel   context.CancelFunc
+	closers  []func() error
 }
 
 // Options change what Open does.
@@ -147,13 +146,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (_ *App, err error
 		SearchAttributes: executions.WatchSearchAttributes(a.ctx, a.Temporal, cfg.TemporalNamespace, a.Log),
 		Reconcile:        o.Reconcile,
 	})
-	a.Inventory = &inventory.Service{Store: a.Store, Blob: a.Blobs, MaxPackage: cfg.PackageLimit, Logger: a.Log,
-		OnUpload: func(ctx context.Context, e inventory.UploadEvent) error {
-			if a.deliveries == nil {
-				return nil
-			}
-			return a.deliveries(ctx, e)
-		}}
+	a.Inventory = &inventory.Service{Store: a.Store, Blob: a.Blobs, MaxPackage: cfg.PackageLimit, Logger: a.Log}
 	a.Packages = &packages.Service{Store: a.Store, Blob: a.Blobs, Logger: a.Log}
 	a.Mirrors = &packages.Mirrors{Store: a.Store, Client: a.Temporal}
 	cursors, err := a.Store.AssetCursorSecret(ctx)

@@ -15,6 +15,7 @@ import (
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
 )
 
 // ConnectOptions say how to reach Temporal.
@@ -63,10 +64,13 @@ func (h warnOnly) Enabled(ctx context.Context, l slog.Level) bool {
 func (h warnOnly) WithAttrs(a []slog.Attr) slog.Handler { return warnOnly{h.Handler.WithAttrs(a)} }
 func (h warnOnly) WithGroup(n string) slog.Handler      { return warnOnly{h.Handler.WithGroup(n)} }
 
+// searchAttributes are all of Slipway's.
+var searchAttributes = []temporal.SearchAttributeKey{AttributeProject, AttributeEnvironment, AttributeKind, AttributeSubject, AttributeStatus}
+
 // RegisterSearchAttributes adds Slipway's search attributes to the namespace. Adding those that are there is no error.
 func RegisterSearchAttributes(ctx context.Context, c client.Client, namespace string) error {
 	kinds := map[string]enums.IndexedValueType{}
-	for _, a := range []interface{ GetName() string }{AttributeProject, AttributeEnvironment, AttributeKind, AttributeSubject, AttributeStatus} {
+	for _, a := range searchAttributes {
 		kinds[a.GetName()] = enums.INDEXED_VALUE_TYPE_KEYWORD
 	}
 	have, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
