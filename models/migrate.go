@@ -20,6 +20,7 @@ var migrations = []*gormigrate.Migration{
 	migration0004Inventory,
 	migration0005Assets,
 	migration0006Packages,
+	migration0010Deliveries,
 }
 
 // Migrate brings the database to the newest schema. Several processes may call it at once: on PostgreSQL an advisory
