@@ -40,6 +40,8 @@ type attempt struct {
 	state     *stateStore
 	decisions map[string]string
 	ended     []endedScript
+	// told are the errors that the log has from the engine: the reason that the execution ends with is mostly one of them.
+	told map[string]bool
 }
 
 // try runs f for an execution, in a fresh workspace, with a log, heartbeats and the ways to be cancelled, and turns what
@@ -65,7 +67,7 @@ func (a *Scripts) try(ctx context.Context, in workflows.Input, f func(ctx contex
 	case e.CancelRequestedAt != nil:
 		return workflows.Outcome{Status: models.StatusCancelled, Reason: cancelReason(e)}, nil
 	}
-	t := &attempt{Scripts: a, e: e, secrets: logs.NewSecrets(), decisions: map[string]string{}}
+	t := &attempt{Scripts: a, e: e, secrets: logs.NewSecrets(), decisions: map[string]string{}, told: map[string]bool{}}
 	t.state = &stateStore{store: a.Store, environmentID: e.EnvironmentID, by: t.by()}
 	if before.Decided {
 		err := persist(ctx, func() (err error) { t.decisions, err = a.Store.DecisionsOf(ctx, e.ID); return err })
@@ -86,7 +88,7 @@ func (a *Scripts) try(ctx context.Context, in workflows.Input, f func(ctx contex
 		result, ferr = f(ctx, t)
 	}
 	out, err := t.outcome(ctx, ferr)
-	if out.Status == models.StatusFailed {
+	if out.Status == models.StatusFailed && !t.told[out.Reason] {
 		t.say(logs.LevelError, out.Reason)
 	}
 	err = errors.Join(err, t.end(keep, result, sink))
@@ -379,6 +381,9 @@ func (s *logSink) put(ctx context.Context, c logs.Chunk) error {
 
 // Log implements engine.Logger.
 func (t *attempt) Log(n engine.Entry) {
+	if n.Level == engine.LevelError {
+		t.told[n.Message] = true
+	}
 	_ = t.log.Append(logs.Item{Timestamp: time.Now().UTC(), Message: n.Message, Level: n.Level, LogKey: n.Key, LogValues: n.Values,
 		LogSectionChanged: n.SectionChanged, LogSectionIndent: n.Indent, LogSectionUnindent: n.Unindent, LogSections: n.Sections})
 }

@@ -110,6 +110,9 @@ func (a *App) StartWorker(ctx context.Context, o WorkerOptions) (_ *Worker, err 
 	return w, err
 }
 
+// Queues are the task queues that it serves.
+func (w *Worker) Queues() []string { return w.worker.Queues }
+
 // sourcePolicy says what may be fetched.
 func (a *App) sourcePolicy() fetch.Policy {
 	return fetch.Policy{

@@ -99,6 +99,7 @@ func TestBadBuilds(t *testing.T) {
 			for _, w := range append(c.inLogs, e.Reason) {
 				require.Contains(t, logged, w)
 			}
+			require.Equal(t, 1, strings.Count(logged, e.Reason), "the reason is told once:\n%s", logged)
 			noProcessesOf(t, 5*time.Second, ref.ID)
 		})
 	}

@@ -40,6 +40,9 @@ type Options struct {
 
 // Worker serves task queues until it is stopped.
 type Worker struct {
+	// Queues are those that are served.
+	Queues []string
+
 	workers []sdk.Worker
 	log     *slog.Logger
 }
@@ -60,7 +63,7 @@ func Start(ctx context.Context, o Options) (*Worker, error) {
 	if o.MaxScripts == 0 {
 		o.MaxScripts = 4
 	}
-	w := &Worker{log: o.Log}
+	w := &Worker{Queues: o.Queues, log: o.Log}
 	for _, q := range o.Queues {
 		sw := sdk.New(o.Client, q, options(o, q))
 		if err := register(o, q, sw); err != nil {

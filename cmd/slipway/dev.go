@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -52,13 +53,14 @@ docs/running.md says how to run it on PostgreSQL and a Temporal cluster.`,
 		home = "."
 	}
 	cmd.Flags().StringVar(&data, "data", filepath.Join(home, ".slipway"), "folder for all data")
-	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:7770", "address of the API; port 0 takes a free one")
+	cmd.Flags().StringVar(&listen, "listen", "", "address of the API; port 0 takes a free one (default SLIPWAY_LISTEN, else 127.0.0.1:7770)")
 	cmd.Flags().IntVar(&uiPort, "ui-port", 8233, "port of Temporal's Web UI; 0 takes a free one")
 	return cmd
 }
 
 type devOptions struct {
-	Dir    string
+	Dir string
+	// Listen is the address of the API; "" takes the configured one.
 	Listen string
 	UIPort int
 	Log    *slog.Logger
@@ -88,7 +90,10 @@ func startDev(ctx context.Context, o devOptions) (_ *devStack, err error) {
 		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
 	cfg, err := config.LoadWith(configFile, func(c *config.Config) {
-		c.Listen, c.DataDir = o.Listen, o.Dir
+		c.DataDir = o.Dir
+		if o.Listen != "" {
+			c.Listen = o.Listen
+		}
 		if c.DatabaseURL == "" {
 			c.DatabaseURL = config.Secret("sqlite:" + filepath.Join(o.Dir, "slipway.db"))
 		}
@@ -111,11 +116,11 @@ func startDev(ctx context.Context, o devOptions) (_ *devStack, err error) {
 			err = errors.Join(err, d.stop())
 		}
 	}()
-	l, err := net.Listen("tcp", o.Listen)
+	l, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	d.url = "http://" + l.Addr().String()
+	d.url = "http://" + reachable(l.Addr())
 	if cfg.PublicURL == "" {
 		cfg.PublicURL = d.url
 	}
@@ -141,6 +146,14 @@ func startDev(ctx context.Context, o devOptions) (_ *devStack, err error) {
 	// Starting leaves much garbage (policies, migrations), and an idle process gives none of it back by itself.
 	time.AfterFunc(5*time.Second, debug.FreeOSMemory)
 	return d, nil
+}
+
+// reachable is the address that this machine reaches a listener at: one on all addresses is reached on loopback.
+func reachable(a net.Addr) string {
+	if tcp, ok := a.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
+	}
+	return a.String()
 }
 
 // adminToken makes the administrator at the first start and keeps its token where only this user can read it.

@@ -16,8 +16,10 @@ func TestDevEndsTemporalLast(t *testing.T) {
 		testenv.Unavailable(t, "temporal", err.Error())
 	}
 	t.Setenv("SLIPWAY_DATABASE_URL", "")
-	d, err := startDev(t.Context(), devOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0"})
+	t.Setenv("SLIPWAY_LISTEN", "0.0.0.0:0")
+	d, err := startDev(t.Context(), devOptions{Dir: t.TempDir()})
 	require.NoError(t, err)
+	require.Regexp(t, `^http://127\.0\.0\.1:[1-9]`, d.url, "it listens where it is configured to, and says how to get there")
 	d.cancel()
 	require.NoError(t, <-d.served)
 	d.served = nil

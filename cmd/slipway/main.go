@@ -33,17 +33,6 @@ func main() {
 	}
 }
 
-// exitCoder is an error that knows the status the process should end with.
-type exitCoder interface{ ExitCode() int }
-
-func exitCode(err error) int {
-	var e exitCoder
-	if errors.As(err, &e) {
-		return e.ExitCode()
-	}
-	return 1
-}
-
 // configFile is the flag --config of all commands.
 var configFile string
 

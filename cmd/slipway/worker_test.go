@@ -46,3 +46,17 @@ func TestWorkerStoppedBeforeTemporalIsThere(t *testing.T) {
 	}()
 	require.NoError(t, runWorker(ctx, cfg, app.WorkerOptions{}))
 }
+
+func TestWorkerQueuesAreKnown(t *testing.T) {
+	queues, err := knownQueues([]string{"builds", " gpu", "builds"}, []string{"builds", "gpu"})
+	require.NoError(t, err)
+	require.Equal(t, []string{"builds", "gpu"}, queues)
+	queues, err = knownQueues(nil, []string{"gpu"})
+	require.NoError(t, err)
+	require.Empty(t, queues, "no flag: the configured ones")
+	for _, bad := range []string{"bulids", "", "Builds", "gpu"} {
+		_, err = knownQueues([]string{"builds", bad}, nil)
+		require.ErrorContains(t, err, "there is no task queue '"+bad+"': expected some of pipelines, builds, deployments")
+		require.Equal(t, exitUsage, exitCode(err))
+	}
+}

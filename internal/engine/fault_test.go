@@ -562,3 +562,21 @@ func TestSourceIsInTheMetadata(t *testing.T) {
 	require.Equal(t, message, result.Metadata.RevisionMessage)
 	require.Equal(t, "--upload-pack=x", b.inventory.releases["_/app-v1.0"].Branch)
 }
+
+// The text of a failure is told once, in the innermost section; those around it end as failed.
+func TestAFailureIsToldOnce(t *testing.T) {
+	b := newBench(t)
+	b.release(t, firstApp())
+	b = b.fork(t)
+	files := secondApp()
+	files["app/cc.sh"] = "#!/bin/sh\nexit 7\n"
+	_, err := b.Release(t.Context(), ReleaseRequest{Dir: source(t, files), Plan: "app/escape.yml", Steps: AllSteps})
+	require.EqualError(t, err, "script cc.sh of frontend-v0.1.0 exited with status 7")
+	var told []string
+	for _, e := range b.log.list {
+		if e.Level == LevelError {
+			told = append(told, e.Message)
+		}
+	}
+	require.Equal(t, []string{"script cc.sh of frontend-v0.1.0 exited with status 7", "Release frontend failed."}, told)
+}

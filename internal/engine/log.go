@@ -44,7 +44,11 @@ func (r *run) section(name, key, message string, values map[string]string) func(
 			entry := Entry{Level: LevelSuccess, Key: key + ".finished", Message: name + " finished.", Values: maps.Clone(values),
 				Sections: append([]string{}, r.sections...), SectionChanged: true, Unindent: true}
 			if err != nil {
-				entry.Level, entry.Key, entry.Message = LevelError, key+".failed", asFailure(err).Message
+				entry.Level, entry.Key, entry.Message = LevelError, key+".failed", name+" failed."
+				// What went wrong is said once, in the innermost section: those around it end with the same error.
+				if text := asFailure(err).Message; text != r.told {
+					entry.Message, r.told = text, text
+				}
 			}
 			r.Log.Log(entry)
 		}

@@ -21,6 +21,7 @@ type run struct {
 	root     *os.Root // the same folder; everything is written through it, so that no link leads outside
 	keys     map[string]int
 	sections []string
+	told     string // the text of the last error that a section ended with
 	now      time.Time
 	packages map[string]*unpacked // by folder in root
 	releases map[string]*release.Metadata
