@@ -3,8 +3,6 @@ package activities
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -216,29 +214,6 @@ func (a *Executions) beginStep(ctx context.Context, e *models.Execution, d model
 		run.Workflow, run.TaskQueue = executions.WorkflowOf(child.Kind)
 		return tx.PutSteps(ctx, models.ExecutionStep{ExecutionID: e.ID, Phase: phase, Step: run.Step, Status: models.StatusRunning, ChildID: child.ID, StartedAt: &now})
 	})
-}
-
-// openConfirmation records that a step waits for a decision, under a code that only its link has.
-func (a *Executions) openConfirmation(ctx context.Context, e *models.Execution, phase, step int, st models.PipelineStep) (*models.Confirmation, error) {
-	raw := make([]byte, 32)
-	_, _ = rand.Read(raw) // never fails
-	code := base64.RawURLEncoding.EncodeToString(raw)
-	sealed, err := a.Sealer.Encrypt([]byte(code), "confirmation:"+e.ID)
-	if err != nil {
-		return nil, fmt.Errorf("seal the code of a confirmation: %w", err)
-	}
-	var c *models.Confirmation
-	now := a.Store.Now()
-	err = a.Store.Tx(ctx, func(tx *models.Store) error {
-		if c, err = tx.OpenConfirmation(ctx, models.Confirmation{ExecutionID: e.ID, Phase: phase, Step: step, CodeHash: models.HashCode(code), CodeSealed: sealed, User: st.User, Team: st.Team}); err != nil {
-			return err
-		}
-		return tx.PutSteps(ctx, models.ExecutionStep{ExecutionID: e.ID, Phase: phase, Step: step, Status: models.StatusWaiting, StartedAt: &now})
-	})
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
 }
 
 // PutSteps records the end of steps that have no execution of their own, and that the pipeline goes on.

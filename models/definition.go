@@ -126,4 +126,15 @@ type PipelineStep struct {
 	UpdateVersionEnvironment string         `json:"update_version_environment" validate:"max=200"`
 	TriggerPipelineOnBuild   bool           `json:"trigger_pipeline_on_build"`
 	TriggerPipelineOnDeploy  bool           `json:"trigger_pipeline_on_deploy"`
+
+	// What follows is beyond the document, and absent where it is not set.
+
+	// TimeLimit is how long the step may take, as in 90m: a confirmation that nobody decided by then times out.
+	TimeLimit string `json:"time_limit,omitempty" validate:"max=20"`
+	// RemindAfter is how long a confirmation waits before those who may decide are reminded, and then again and again.
+	RemindAfter string `json:"remind_after,omitempty" validate:"max=20"`
+	// FourEyes keeps whoever triggered the pipeline from deciding its confirmation.
+	FourEyes bool `json:"four_eyes,omitempty"`
+	// Approvals is how many different people must approve; 0 means one.
+	Approvals int `json:"approvals,omitempty" validate:"min=0,max=20"`
 }
