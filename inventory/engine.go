@@ -29,7 +29,10 @@ type ForExecution struct {
 	ExecutionID string
 }
 
-var _ engine.Inventory = ForExecution{}
+var (
+	_ engine.Inventory = ForExecution{}
+	_ engine.Replacer  = ForExecution{}
+)
 
 // ProjectSubject is the subject of executions of a project: it owns that project and has nothing else. Grants of the
 // build's service account can be added.
@@ -123,6 +126,28 @@ func (e ForExecution) Upload(ctx context.Context, id release.ID, open func() (io
 		return nil
 	}
 	return fmt.Errorf("%s: %w", id, engine.ErrExists)
+}
+
+// Replace puts metadata and package in the place of those of an existing release. That takes more than a push: the subject
+// has to own the namespace. When a run that was cut off replaces its release again, the newer one counts.
+func (e ForExecution) Replace(ctx context.Context, m *release.Metadata, open func() (io.ReadCloser, error)) error {
+	n, err := e.Store.NamespaceByName(ctx, m.Project)
+	if err != nil {
+		return engineError(err)
+	}
+	ok, err := e.allowed(ctx, n.ProjectID, n.OrganizationID, "release:replace")
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return problem.New(problem.Forbidden, "%s may not replace releases in the namespace '%s': that takes an owner", e.Subject.Name, m.Project)
+	}
+	r, err := open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return engineError(e.Service.Replace(ctx, m.Project, m, r, e.Subject, e.ExecutionID))
 }
 
 // mayRead returns engine.ErrNotFound for a namespace that is not there or that the subject may not read.

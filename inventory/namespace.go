@@ -54,7 +54,7 @@ func (s *Service) UpdateNamespace(ctx context.Context, n *models.Namespace, by p
 	})
 }
 
-// DeleteNamespace removes a namespace with everything in it, except for the package files in storage.
+// DeleteNamespace removes a namespace with everything in it. Sweep removes the package files a while later.
 func (s *Service) DeleteNamespace(ctx context.Context, name string, by policies.Subject) error {
 	return s.Store.Tx(ctx, func(tx *models.Store) error {
 		n, err := tx.NamespaceByName(ctx, name)

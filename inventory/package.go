@@ -53,13 +53,13 @@ func (s *Service) Upload(ctx context.Context, id release.ID, r io.Reader, by pol
 	if err := s.Store.BeginUpload(ctx, key); err != nil {
 		return err
 	}
-	o, err := s.receive(ctx, key, m.ID(), r)
+	o, err := s.receive(ctx, key, m, r)
 	if err != nil {
 		s.forget(ctx, key)
 		return err
 	}
 	err = s.Store.Tx(ctx, func(tx *models.Store) error {
-		if err := tx.CompleteUpload(ctx, f.Release.ID, o, nameOf(by)); err != nil {
+		if err := tx.CompleteUpload(ctx, f.Release, o, nameOf(by)); err != nil {
 			return err
 		}
 		return audit(ctx, tx, by, "release:upload", "release", f.ID().String(), n, map[string]any{"bytes": o.Size, "sha256": o.SHA256})
@@ -78,15 +78,18 @@ func (s *Service) Upload(ctx context.Context, id release.ID, r io.Reader, by pol
 	return nil
 }
 
-// receive writes a package to storage while checking it. After an error there is no file.
-func (s *Service) receive(ctx context.Context, key string, id release.ID, r io.Reader) (blob.Object, error) {
+// receive writes the package of a release to storage while checking it. After an error there is no file.
+func (s *Service) receive(ctx context.Context, key string, m *release.Metadata, r io.Reader) (blob.Object, error) {
 	w, err := s.Blob.Create(ctx, key)
 	if err != nil {
 		return blob.Object{}, err
 	}
 	defer w.Abort()
 	if err := copyChecked(w, r, s.maxPackage(), func(r io.Reader) error {
-		_, err := release.CheckArchive(r, id, s.limits())
+		packaged, err := release.CheckArchive(r, m.ID(), s.limits())
+		if err == nil {
+			err = release.CheckAgrees(packaged, m)
+		}
 		return invalid(err)
 	}); err != nil {
 		return blob.Object{}, err

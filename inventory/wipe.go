@@ -12,7 +12,7 @@ import (
 // and works also after the storage folder was deleted.
 func (s *Service) Wipe(ctx context.Context, by policies.Subject) error {
 	err := s.Store.Tx(ctx, func(tx *models.Store) error {
-		if err := tx.WipeInventory(ctx); err != nil {
+		if err := tx.WipeInventory(ctx, packages); err != nil {
 			return err
 		}
 		return tx.Audit(ctx, models.AuditEntry{Action: "installation:update", ResourceKind: "inventory", ResourceName: "everything"}.ActorOf(by))

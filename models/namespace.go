@@ -95,8 +95,12 @@ func (s *Store) SetNamespaceHooks(ctx context.Context, id, hooks string) error {
 }
 
 // DeleteNamespace removes a namespace with its applications, releases, tags, providers and dependencies. The package
-// files stay in storage.
+// files stay for a while, for the downloads that are running; the sweeper of uploads removes them. It must run in a
+// transaction: see Tx.
 func (s *Store) DeleteNamespace(ctx context.Context, id string) error {
+	if err := s.discardPackages(ctx, "application_id IN (SELECT id FROM applications WHERE namespace_id = ?)", id); err != nil {
+		return err
+	}
 	return found(s.writer(ctx).Where("id = ?", id).Delete(&Namespace{}))
 }
 

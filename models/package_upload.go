@@ -30,18 +30,23 @@ func (s *Store) EndUpload(ctx context.Context, key string) error {
 	return s.writer(ctx).Where("package_key = ?", key).Delete(&PackageUpload{}).Error
 }
 
-// CompleteUpload makes a package visible. ErrExists if the release has one already: of many uploads at once the first
-// wins. ErrConflict if the upload took so long that it was given up. It must run in a transaction: see Tx.
-func (s *Store) CompleteUpload(ctx context.Context, releaseID string, o blob.Object, by string) error {
-	res := s.writer(ctx).Model(&Release{}).Where("id = ? AND package_key = ''", releaseID).Updates(map[string]any{
+// CompleteUpload makes a package visible that was checked against the metadata of r. ErrExists if the release has one
+// already: of many uploads at once the first wins. ErrConflict if the metadata is another one by now, or if the upload
+// took so long that it was given up. It must run in a transaction: see Tx.
+func (s *Store) CompleteUpload(ctx context.Context, r *Release, o blob.Object, by string) error {
+	res := s.writer(ctx).Model(&Release{}).Where("id = ? AND package_key = '' AND metadata = ?", r.ID, r.Metadata).Updates(map[string]any{
 		"package_key": o.Key, "package_size": o.Size, "package_sha256": o.SHA256, "uploaded_by": by, "uploaded_at": s.Now(),
 	})
 	if res.Error != nil {
 		return res.Error
 	}
 	if res.RowsAffected == 0 {
-		if _, err := s.ReleaseByID(ctx, releaseID); err != nil {
+		now, err := s.ReleaseByID(ctx, r.ID)
+		switch {
+		case err != nil:
 			return err
+		case now.PackageKey == "":
+			return ErrConflict
 		}
 		return ErrExists
 	}

@@ -103,6 +103,11 @@ func (s *Store) ReplaceRelease(ctx context.Context, r *Release, n NewRelease) er
 	if err != nil {
 		return err
 	}
+	return s.relinkRelease(ctx, r, n)
+}
+
+// relinkRelease writes what a release whose metadata was replaced depends on and provides now.
+func (s *Store) relinkRelease(ctx context.Context, r *Release, n NewRelease) error {
 	if err := s.writer(ctx).Where("release_id = ?", r.ID).Delete(&Dependency{}).Error; err != nil {
 		return err
 	}

@@ -200,6 +200,7 @@ func TestS15BadArchives(t *testing.T) {
 		"unlisted file":  {archiveOf(t, info, entry{name: "app-v0.0.1/x"}), "does not list"},
 		"wrong checksum": {archiveOf(t, entry{name: info.name, content: strings.Replace(string(doc), `"files":{}`, `"files":{"a":"d41d8cd98f00b204e9800998ecf8427e"}`, 1)},
 			entry{name: "app-v0.0.1/a", content: "1"}), "does not match its checksum"},
+		"other script": {packageOf(t, strings.Replace(app1, "{", `{"stages":{"deploy":{"inline":"x"}},`, 1), nil), "something else than what was registered, in: 'stages'"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := s.upload(appPath+"/upload", "", c.archive)

@@ -28,7 +28,10 @@ import (
 var ErrNotFound = errors.New("no such file in storage")
 
 // Store keeps files by key. A key is a path with slashes. A Store is safe for concurrent use.
-type Store struct{ bucket *blob.Bucket }
+type Store struct {
+	bucket *blob.Bucket
+	prefix string // of every key, of a storage that is a folder
+}
 
 // Open connects to the storage at address. A folder is made if it is missing, now and again with each write.
 func Open(ctx context.Context, address string) (*Store, error) {
@@ -52,7 +55,9 @@ func Open(ctx context.Context, address string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the storage at %s: %w", u.Redacted(), err)
 	}
-	return New(bucket), nil
+	s := New(bucket)
+	s.prefix = u.Query().Get("prefix")
+	return s, nil
 }
 
 // New makes a Store of an open bucket, which Close closes.

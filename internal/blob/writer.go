@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
+	"os"
+	"strings"
 
 	"gocloud.dev/blob"
 )
@@ -14,7 +16,10 @@ import (
 // Commit and Abort must be called. It is not safe for concurrent use.
 type Writer struct {
 	key    string
+	bucket *blob.Bucket
 	w      *blob.Writer
+	file   *os.File // what the driver of a folder writes to; nil elsewhere
+	depth  int      // folders that the file is in, the storage's own included
 	cancel context.CancelFunc
 	hash   hash.Hash
 	size   int64
@@ -25,12 +30,18 @@ type Writer struct {
 func (s *Store) Create(ctx context.Context, key string) (*Writer, error) {
 	// Closing the bucket's writer publishes the file, unless its context has ended: that is how to abort.
 	ctx, cancel := context.WithCancel(ctx)
-	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{ContentType: "application/octet-stream", DisableContentTypeDetection: true})
+	out := &Writer{key: key, bucket: s.bucket, depth: strings.Count(s.prefix+key, "/") + 1, cancel: cancel, hash: sha256.New()}
+	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{ContentType: "application/octet-stream", DisableContentTypeDetection: true,
+		BeforeWrite: func(as func(any) bool) error {
+			_ = as(&out.file) // only a folder has one
+			return nil
+		}})
 	if err != nil {
 		cancel()
 		return nil, fmt.Errorf("write %s: %w", key, err)
 	}
-	return &Writer{key: key, w: w, cancel: cancel, hash: sha256.New()}, nil
+	out.w = w
+	return out, nil
 }
 
 // Write adds to the file.
@@ -47,11 +58,21 @@ func (w *Writer) Write(p []byte) (int, error) {
 // Size is the number of bytes written so far.
 func (w *Writer) Size() int64 { return w.size }
 
-// Commit makes the file visible and describes it. After an error there is no file.
+// Commit makes the file visible and describes it. After an error there is no file. In a folder, what is written is on
+// the disk before the file gets its name, and the name is when Commit returns.
 func (w *Writer) Commit() (Object, error) {
+	if err := w.syncFile(); err != nil {
+		w.Abort()
+		return Object{}, fmt.Errorf("write %s: %w", w.key, err)
+	}
 	defer w.cancel()
 	w.ended = true
+	path := w.temporary()
 	if err := w.w.Close(); err != nil {
+		return Object{}, fmt.Errorf("write %s: %w", w.key, err)
+	}
+	if err := syncFolders(path, w.depth); err != nil {
+		_ = w.bucket.Delete(context.Background(), w.key)
 		return Object{}, fmt.Errorf("write %s: %w", w.key, err)
 	}
 	return Object{Key: w.key, Size: w.size, SHA256: hex.EncodeToString(w.hash.Sum(nil))}, nil

@@ -41,9 +41,12 @@ type Inventory interface {
 	Upload(ctx context.Context, id release.ID, open func() (io.ReadCloser, error)) error
 }
 
-// Replacer is an Inventory that can replace a release. Without it a forced push of an existing release fails.
+// Replacer is an Inventory that can replace a release that somebody else has put there. Without it a forced push of an
+// existing release fails.
 type Replacer interface {
-	Replace(ctx context.Context, m *release.Metadata) error
+	// Replace puts metadata and package in the place of those of an existing release. Others see the old ones or the new
+	// ones, never a mixture. open may be called again for another try.
+	Replace(ctx context.Context, m *release.Metadata, open func() (io.ReadCloser, error)) error
 }
 
 // Script is one process to run.

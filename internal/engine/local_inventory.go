@@ -125,15 +125,6 @@ func (l *LocalInventory) Package(_ context.Context, id release.ID) (io.ReadClose
 
 // Register adds a release. One without a package can be registered again.
 func (l *LocalInventory) Register(_ context.Context, m *release.Metadata) error {
-	return l.register(m, false)
-}
-
-// Replace puts a release in the place of one that exists, whose package goes with it.
-func (l *LocalInventory) Replace(_ context.Context, m *release.Metadata) error {
-	return l.register(m, true)
-}
-
-func (l *LocalInventory) register(m *release.Metadata, replace bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := m.Validate(); err != nil {
@@ -144,7 +135,7 @@ func (l *LocalInventory) register(m *release.Metadata, replace bool) error {
 		return err
 	}
 	archive := filepath.Join(folder, m.ArchiveName())
-	if _, err := os.Stat(archive); err == nil && index.Versions[m.Version] != nil && !replace {
+	if _, err := os.Stat(archive); err == nil && index.Versions[m.Version] != nil {
 		return ErrExists
 	}
 	if err := os.Remove(archive); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -153,6 +144,31 @@ func (l *LocalInventory) register(m *release.Metadata, replace bool) error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
+	return writeRelease(index, folder, m)
+}
+
+// Replace puts a release in the place of one that exists. A bad package changes nothing.
+func (l *LocalInventory) Replace(_ context.Context, m *release.Metadata, open func() (io.ReadCloser, error)) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := m.Validate(); err != nil {
+		return err
+	}
+	index, folder, err := l.index(m.Project, m.Name)
+	if err != nil {
+		return err
+	}
+	if index.Versions[m.Version] == nil {
+		return ErrNotFound
+	}
+	if err := writeArchive(filepath.Join(folder, m.ArchiveName()), m, open); err != nil {
+		return err
+	}
+	return writeRelease(index, folder, m)
+}
+
+// writeRelease puts the metadata of a release into its own file and into the index.
+func writeRelease(index *localIndex, folder string, m *release.Metadata) error {
 	index.Versions[m.Version] = m
 	if err := writeJSON(filepath.Join(folder, m.Folder()+".json"), m); err != nil {
 		return err
@@ -168,22 +184,31 @@ func (l *LocalInventory) Upload(_ context.Context, id release.ID, open func() (i
 	if err != nil {
 		return err
 	}
-	if index.Versions[id.Version] == nil {
+	m := index.Versions[id.Version]
+	if m == nil {
 		return ErrNotFound
 	}
+	m.Normalise()
 	target := filepath.Join(folder, id.Unqualified()+".tgz")
 	if _, err := os.Stat(target); err == nil {
 		return ErrExists
 	}
+	return writeArchive(target, m, open)
+}
+
+// writeArchive writes the package of a release. It is checked while it is copied; a bad one never gets its name.
+func writeArchive(target string, m *release.Metadata, open func() (io.ReadCloser, error)) error {
 	source, err := open()
 	if err != nil {
 		return err
 	}
 	defer source.Close()
 	return atomicFile(target, 0o644, func(w io.Writer) error {
-		// The archive is checked while it is copied; a bad one never gets its name.
-		_, err := release.CheckArchive(io.TeeReader(source, w), id, release.DefaultLimits)
-		return err
+		packaged, err := release.CheckArchive(io.TeeReader(source, w), m.ID(), release.DefaultLimits)
+		if err != nil {
+			return err
+		}
+		return release.CheckAgrees(packaged, m)
 	})
 }
 

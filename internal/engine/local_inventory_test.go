@@ -2,9 +2,11 @@ package engine
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -39,16 +41,38 @@ func TestLocalInventory(t *testing.T) {
 	require.ErrorIs(t, local.Register(t.Context(), m), ErrExists)
 	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader([]byte("bad"))), nil }
 	require.ErrorIs(t, local.Upload(t.Context(), m.ID(), open), ErrExists)
-	require.NoError(t, local.Replace(t.Context(), m))
+	archive := filepath.Join(dir, "shop/backend/backend-v0.1.0.tgz")
+	before, err := os.ReadFile(archive)
+	require.NoError(t, err)
 	var invalid *release.InvalidError
-	require.ErrorAs(t, local.Upload(t.Context(), m.ID(), open), &invalid)
-	require.NoFileExists(t, filepath.Join(dir, "shop/backend/backend-v0.1.0.tgz"), "a bad archive is not kept")
+	require.ErrorAs(t, local.Replace(t.Context(), m, open), &invalid)
+	other := *m
+	other.Description = "another one"
+	require.EqualError(t, local.Replace(t.Context(), &other, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(before)), nil }),
+		"The release.json of the package says something else than what was registered, in: 'description'")
+	after, err := os.ReadFile(archive)
+	require.NoError(t, err)
+	require.Equal(t, before, after, "a bad package replaces nothing")
+	other.Version = "0.0.9"
+	require.ErrorIs(t, local.Replace(t.Context(), &other, open), ErrNotFound)
 	entries, err := filepath.Glob(filepath.Join(dir, "shop/backend/.*"))
 	require.NoError(t, err)
 	require.Empty(t, entries)
 	forced, err := b.Release(t.Context(), ReleaseRequest{Dir: source(t, firstApp()), Steps: AllSteps, OverrideVersion: "0.1.1", ForceOverwrite: true})
 	require.NoError(t, err)
 	require.Equal(t, "0.1.1", forced.ID.Version)
+	files := firstApp()
+	files["escape.yml"] = strings.Replace(files["escape.yml"], "license: Apache-2.0", "license: replaced", 1)
+	forced, err = b.Release(t.Context(), ReleaseRequest{Dir: source(t, files), Steps: AllSteps, OverrideVersion: "0.1.1", ForceOverwrite: true})
+	require.NoError(t, err)
+	m, err = local.Release(t.Context(), forced.ID)
+	require.NoError(t, err)
+	require.Equal(t, "replaced", m.License)
+	packed, err := local.Package(t.Context(), forced.ID)
+	require.NoError(t, err)
+	m, err = release.CheckArchive(packed, forced.ID, release.DefaultLimits)
+	require.NoError(t, errors.Join(err, packed.Close()))
+	require.Equal(t, "replaced", m.License)
 
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "shop/backend/index.json"), []byte("{"), 0o600))
 	_, err = local.Release(t.Context(), m.ID())

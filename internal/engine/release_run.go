@@ -110,7 +110,7 @@ func (e *Engine) release(ctx context.Context, q ReleaseRequest) (result *Release
 		r.log(LevelInfo, "release.exists", fmt.Sprintf("%s is already in the inventory, there is nothing to do.", m.ID()), nil)
 		result.Skipped = true
 		return result, nil
-	case exists && q.Steps.Push && !q.ForceOverwrite:
+	case exists && q.Steps.Push && !r.canReplace(q.ForceOverwrite):
 		return result, failf(ReasonExists, "the release %s is already in the inventory", m.ID())
 	}
 	if err := r.steps(ctx, q, compiled); err != nil {
@@ -288,14 +288,23 @@ func (r *run) openArchive(archive string) (io.ReadCloser, error) {
 	return r.root.Open(name)
 }
 
+// canReplace says whether a release that exists may be replaced: where the request says so and the inventory can.
+func (r *run) canReplace(force bool) bool {
+	_, can := r.Inventory.(Replacer)
+	return force && can
+}
+
 // push registers the release and uploads its package.
 func (r *run) push(ctx context.Context, m *release.Metadata, archive string, force bool) error {
 	id := m.ID()
+	open := func() (io.ReadCloser, error) { return r.openArchive(archive) }
 	err := r.Inventory.Register(ctx, m)
-	if errors.Is(err, ErrExists) && force {
-		if replacer, ok := r.Inventory.(Replacer); ok {
-			err = replacer.Replace(ctx, m)
+	if errors.Is(err, ErrExists) && r.canReplace(force) {
+		if err := r.Inventory.(Replacer).Replace(ctx, m, open); err != nil {
+			return fmt.Errorf("replace %s: %w", id, err)
 		}
+		r.log(LevelSuccess, "push.replaced", fmt.Sprintf("Pushed %s in the place of the release that was there.", id), map[string]string{"release": id.String()})
+		return nil
 	}
 	if errors.Is(err, ErrExists) {
 		return &Failure{Reason: ReasonExists, Message: fmt.Sprintf("the release %s is already in the inventory", id), Err: err}
@@ -303,7 +312,7 @@ func (r *run) push(ctx context.Context, m *release.Metadata, archive string, for
 	if err != nil {
 		return fmt.Errorf("register %s: %w", id, err)
 	}
-	err = r.Inventory.Upload(ctx, id, func() (io.ReadCloser, error) { return r.openArchive(archive) })
+	err = r.Inventory.Upload(ctx, id, open)
 	if errors.Is(err, ErrExists) {
 		return &Failure{Reason: ReasonExists, Message: fmt.Sprintf("the inventory already has a package of %s", id), Err: err}
 	}

@@ -1,0 +1,71 @@
+package inventory
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"slipway/internal/release"
+	"slipway/models"
+	"slipway/policies"
+)
+
+// Replace puts metadata and a package in the place of those of an existing release, for the execution with that id. Others
+// see the old ones or the new ones, never a mixture; a download that has begun ends with the old bytes. The release keeps
+// its tags, its downloads and the time when it was registered. Errors: models.ErrNotFound for a release that is not
+// there, *problem.Error with the reason for bad metadata or a bad package; after any error the old ones stand.
+//
+// Of replacements at the same time the last wins, as a whole.
+func (s *Service) Replace(ctx context.Context, namespace string, m *release.Metadata, r io.Reader, by policies.Subject, execution string) error {
+	if err := release.ValidateNamespace(namespace); err != nil {
+		return invalid(err)
+	}
+	m.Normalise()
+	if err := m.Validate(); err != nil {
+		return invalid(err)
+	}
+	n, err := newRelease(m, by, execution)
+	if err != nil {
+		return err
+	}
+	f, err := s.Find(ctx, namespace, m.Name, m.Version)
+	if err != nil {
+		return err
+	}
+	key := packageKey(f.ID())
+	if err := s.Store.BeginUpload(ctx, key); err != nil {
+		return err
+	}
+	o, err := s.receive(ctx, key, m, r)
+	if err != nil {
+		s.forget(ctx, key)
+		return err
+	}
+	err = s.Store.Tx(ctx, func(tx *models.Store) error {
+		ns, err := tx.NamespaceByName(ctx, namespace)
+		if err != nil {
+			return err
+		}
+		old, err := tx.LockRelease(ctx, f.Application.ID, m.Version)
+		if err != nil {
+			return err
+		}
+		if err := tx.OverwriteRelease(ctx, old, n, o); err != nil {
+			return err
+		}
+		return audit(ctx, tx, by, "release:replace", "release", f.ID().String(), ns,
+			map[string]any{"bytes": o.Size, "sha256": o.SHA256, "replaced_sha256": old.PackageSHA256, "execution": execution})
+	})
+	switch {
+	case err == nil:
+	case errors.Is(err, models.ErrNotFound), errors.Is(err, models.ErrConflict):
+		s.forget(ctx, key)
+		return err
+	default:
+		return err // as in Upload: it may be committed, so the file must stay
+	}
+	if f, err = s.Find(ctx, namespace, m.Name, m.Version); err == nil {
+		s.announce(context.WithoutCancel(ctx), f, nameOf(by))
+	}
+	return nil
+}
