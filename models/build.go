@@ -28,6 +28,8 @@ type Build struct {
 	ServiceAccountTeam string
 	// TaskQueue is where its executions run; "" is the default. The state document calls it remote_escape_worker_url.
 	TaskQueue string
+	// Limits are changed by SetLimits alone.
+	Limits    Limits `gorm:"embedded"`
 	CreatedAt time.Time
 	UpdatedAt time.Time
 
@@ -74,7 +76,12 @@ func (s *Store) CreateBuild(ctx context.Context, b *Build, secrets BuildSecrets)
 	if err := s.sealBuild(b, secrets); err != nil {
 		return err
 	}
-	return created(s.writer(ctx).Create(b))
+	return s.Tx(ctx, func(tx *Store) error {
+		if err := tx.shareRow(ctx, "environments", b.EnvironmentID); err != nil {
+			return err
+		}
+		return created(tx.writer(ctx).Create(b))
+	})
 }
 
 func (s *Store) sealBuild(b *Build, secrets BuildSecrets) error {
@@ -153,7 +160,7 @@ func (s *Store) WebhookToken(b *Build) (string, error) {
 // buildColumns are what scanBuilds reads, in its order.
 const buildColumns = `builds.id, builds.project_id, builds.environment_id, builds.name, builds.repo, builds.branch, builds.disabled, builds.steps, builds.steps_from_yml,
 	builds.service_account_name, builds.service_account_team, builds.task_queue, builds.private_key, builds.escape_auth_token, builds.webhook_token, builds.webhook_secret,
-	builds.webhook_token_hash, builds.created_at, builds.updated_at, projects.name, environments.name, last_execution.status`
+	builds.webhook_token_hash, builds.created_at, builds.updated_at, builds.max_parallel, builds.when_busy, builds.time_limit, projects.name, environments.name, last_execution.status`
 
 // builds is the query that every read of builds starts from: names and the newest status come in the same one.
 func (s *Store) builds(ctx context.Context) *gorm.DB {
@@ -177,7 +184,7 @@ func scanBuilds(q *gorm.DB) (list []Build, err error) {
 		var last sql.NullString
 		if err := rows.Scan(&b.ID, &b.ProjectID, &b.EnvironmentID, &b.Name, &b.Repo, &b.Branch, &b.Disabled, &steps, &b.StepsFromYML,
 			&b.ServiceAccountName, &b.ServiceAccountTeam, &b.TaskQueue, &b.SealedPrivateKey, &b.SealedEscapeAuthToken, &b.SealedWebhookToken, &b.SealedWebhookSecret,
-			&b.WebhookTokenHash, &b.CreatedAt, &b.UpdatedAt, &b.ProjectName, &b.EnvironmentName, &last); err != nil {
+			&b.WebhookTokenHash, &b.CreatedAt, &b.UpdatedAt, &b.Limits.MaxParallel, &b.Limits.WhenBusy, &b.Limits.TimeLimit, &b.ProjectName, &b.EnvironmentName, &last); err != nil {
 			return nil, err
 		}
 		if err := json.Unmarshal([]byte(steps), &b.Steps); err != nil {
@@ -252,6 +259,9 @@ func (s *Store) ListBuilds(ctx context.Context, w Where) ([]Build, error) {
 // DeleteBuild removes a build. It returns an ActiveError while one of its executions has not ended; their rows stay.
 func (s *Store) DeleteBuild(ctx context.Context, id string) error {
 	return s.Tx(ctx, func(tx *Store) error {
+		if err := tx.closeSubjects(ctx, "SELECT id, -1 FROM builds WHERE id = ?", id); err != nil {
+			return err
+		}
 		if err := tx.refuseActive(ctx, "subject_id = ?", id); err != nil {
 			return err
 		}
@@ -262,5 +272,5 @@ func (s *Store) DeleteBuild(ctx context.Context, id string) error {
 // Definition is the snapshot that an execution of the build runs.
 func (b *Build) Definition() BuildDefinition {
 	return BuildDefinition{BuildID: b.ID, Name: b.Name, Project: b.ProjectName, Environment: b.EnvironmentName, Repo: b.Repo, Branch: b.Branch,
-		Steps: b.Steps, StepsFromYML: b.StepsFromYML, ServiceAccountName: b.ServiceAccountName, ServiceAccountTeam: b.ServiceAccountTeam, TaskQueue: b.TaskQueue}
+		Steps: b.Steps, StepsFromYML: b.StepsFromYML, ServiceAccountName: b.ServiceAccountName, ServiceAccountTeam: b.ServiceAccountTeam, TaskQueue: b.TaskQueue, Limits: b.Limits}
 }

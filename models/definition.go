@@ -18,6 +18,7 @@ type BuildDefinition struct {
 	ServiceAccountName string      `json:"service_account_name,omitempty"`
 	ServiceAccountTeam string      `json:"service_account_team,omitempty"`
 	TaskQueue          string      `json:"task_queue,omitempty"` // from remote_escape_worker_url; "" is the default queue
+	Limits             Limits      `json:"limits,omitzero"`
 }
 
 // BuildStep is one release that a build makes. Fields as in the state document.
@@ -69,6 +70,7 @@ type DeploymentDefinition struct {
 	ServiceAccountName string `json:"service_account_name,omitempty"`
 	ServiceAccountTeam string `json:"service_account_team,omitempty"`
 	TaskQueue          string `json:"task_queue,omitempty"`
+	Limits             Limits `json:"limits,omitzero"`
 }
 
 // PipelineDefinition is what one execution of a pipeline does: phases one after another, the steps of a phase side by
@@ -79,6 +81,7 @@ type PipelineDefinition struct {
 	Project            string          `json:"project"`
 	Phases             []PipelinePhase `json:"phases"`
 	ServiceAccountName string          `json:"service_account_name,omitempty"`
+	Limits             Limits          `json:"limits,omitzero"`
 }
 
 // PipelinePhase is a group of steps that run side by side.

@@ -27,8 +27,10 @@ type DeploymentJob struct {
 	ServiceAccountName string
 	ServiceAccountTeam string
 	TaskQueue          string
-	CreatedAt          time.Time
-	UpdatedAt          time.Time
+	// Limits are changed by SetLimits alone.
+	Limits    Limits `gorm:"embedded"`
+	CreatedAt time.Time
+	UpdatedAt time.Time
 
 	// Read only, filled by queries.
 	ProjectName     string `gorm:"->"`
@@ -59,7 +61,12 @@ func (s *Store) CreateDeploymentJob(ctx context.Context, j *DeploymentJob) error
 	if err := s.sealJob(j); err != nil {
 		return err
 	}
-	return created(s.writer(ctx).Create(j))
+	return s.Tx(ctx, func(tx *Store) error {
+		if err := tx.shareRow(ctx, "environments", j.EnvironmentID); err != nil {
+			return err
+		}
+		return created(tx.writer(ctx).Create(j))
+	})
 }
 
 // UpdateDeploymentJob writes what may change of a deployment job: everything but its name and environment.
@@ -119,6 +126,9 @@ func (s *Store) OpenInputs(j *DeploymentJob) error {
 // What it deployed stays where it is.
 func (s *Store) DeleteDeploymentJob(ctx context.Context, id string) error {
 	return s.Tx(ctx, func(tx *Store) error {
+		if err := tx.closeSubjects(ctx, "SELECT id, -1 FROM deployment_jobs WHERE id = ?", id); err != nil {
+			return err
+		}
 		if err := tx.refuseActive(ctx, "subject_id = ?", id); err != nil {
 			return err
 		}
@@ -131,5 +141,5 @@ func (s *Store) DeleteDeploymentJob(ctx context.Context, id string) error {
 func (j *DeploymentJob) Definition(action string) DeploymentDefinition {
 	return DeploymentDefinition{JobID: j.ID, Name: j.Name, Project: j.ProjectName, Environment: j.EnvironmentName, Action: action, Deployment: j.Deployment,
 		Release: j.Release, Version: j.Version, Providers: j.Providers,
-		ServiceAccountName: j.ServiceAccountName, ServiceAccountTeam: j.ServiceAccountTeam, TaskQueue: j.TaskQueue}
+		ServiceAccountName: j.ServiceAccountName, ServiceAccountTeam: j.ServiceAccountTeam, TaskQueue: j.TaskQueue, Limits: j.Limits}
 }

@@ -44,6 +44,9 @@ func (s *Store) unsealEnvironment(e *Environment) error {
 // CreateEnvironment adds an environment behind the others of its project. ErrExists where the name is taken.
 func (s *Store) CreateEnvironment(ctx context.Context, e *Environment) error {
 	return s.Tx(ctx, func(tx *Store) error {
+		if err := tx.shareRow(ctx, "projects", e.ProjectID); err != nil {
+			return err
+		}
 		e.ID = NewID()
 		e.CreatedAt, e.UpdatedAt = tx.Now(), tx.Now()
 		if err := tx.sealEnvironment(e); err != nil {
@@ -143,6 +146,13 @@ func (s *Store) OrderEnvironments(ctx context.Context, projectID string, names [
 // while an execution in it has not ended.
 func (s *Store) DeleteEnvironment(ctx context.Context, id string) error {
 	return s.Tx(ctx, func(tx *Store) error {
+		// First, so that nobody adds to it meanwhile.
+		if err := tx.takeRow(ctx, "environments", id); err != nil {
+			return err
+		}
+		if err := tx.closeSubjects(ctx, "SELECT id, -1 FROM builds WHERE environment_id = ? UNION ALL SELECT id, -1 FROM deployment_jobs WHERE environment_id = ?", id, id); err != nil {
+			return err
+		}
 		if err := tx.refuseActive(ctx, "environment_id = ?", id); err != nil {
 			return err
 		}

@@ -121,6 +121,12 @@ type Execution struct {
 	CheckedAt time.Time
 	// LogsArchived says that the log chunks have moved to blob storage as one object.
 	LogsArchived bool
+
+	// Supersedes, right after CreateExecution, are the older executions that were asked to cancel in its favour. Their
+	// workflows must be told; see executions.Service.
+	Supersedes []string `gorm:"-"`
+	// hasTickets says that CreateExecution drew its tickets for deployments.
+	hasTickets bool
 }
 
 // ErrFinal says that an execution has ended and cannot change any more.

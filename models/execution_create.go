@@ -26,7 +26,8 @@ type NewExecution struct {
 }
 
 // CreateExecution records an execution with the next number of its subject. Where the idempotency key is known already
-// it returns that execution and false. Numbers are dense: they are drawn in the transaction that writes the row.
+// it returns that execution and false. Numbers are dense: they are drawn in the transaction that writes the row. It may
+// have ended already, as skipped, where its limit says so. ErrDeleted says that its subject is gone.
 func (s *Store) CreateExecution(ctx context.Context, n NewExecution) (*Execution, bool, error) {
 	def, err := json.Marshal(n.Definition)
 	if err != nil {
@@ -53,17 +54,24 @@ func (s *Store) CreateExecution(ctx context.Context, n NewExecution) (*Execution
 	if n.IdempotencyKey != "" {
 		e.IdempotencyKey = &n.IdempotencyKey
 	}
-	if s.dialect == PostgreSQL && !s.inTx && len(n.Steps) == 0 {
+	limited := limitsOf(n.Definition).MaxParallel > 0
+	if s.dialect == PostgreSQL && !s.inTx && len(n.Steps) == 0 && !limited {
 		err = created(s.writer(ctx).Raw(createExecutionSQL, map[string]any{"id": e.ID, "kind": e.Kind, "project": e.ProjectID, "environment": e.EnvironmentID,
 			"subject": e.SubjectID, "name": e.SubjectName, "queue": e.TaskQueue, "parent": e.ParentID, "phase": e.ParentPhase, "step": e.ParentStep, "root": e.RootID,
 			"retry": e.RetryOf, "trigger": trigger, "key": e.IdempotencyKey, "definition": e.Definition, "now": now}).Scan(&e.Number))
+		if err == nil && e.Number == 0 {
+			err = ErrDeleted
+		}
 		return s.created(ctx, e, n.IdempotencyKey, err)
 	}
 	err = s.Tx(ctx, func(tx *Store) error {
 		// The counter's row is locked until the commit: numbers have no gaps.
-		if err := tx.writer(ctx).Raw("INSERT INTO execution_counters (subject_id, last) VALUES (?, 1) ON CONFLICT (subject_id) DO UPDATE SET last = execution_counters.last + 1 RETURNING last",
+		if err := tx.writer(ctx).Raw("INSERT INTO execution_counters (subject_id, last) VALUES (?, 1) ON CONFLICT (subject_id) DO UPDATE SET last = execution_counters.last + 1 WHERE execution_counters.last >= 0 RETURNING last",
 			n.SubjectID).Scan(&e.Number).Error; err != nil {
 			return fmt.Errorf("draw a number: %w", err)
+		}
+		if e.Number == 0 {
+			return ErrDeleted
 		}
 		if err := created(tx.writer(ctx).Create(e)); err != nil {
 			return err
@@ -72,7 +80,12 @@ func (s *Store) CreateExecution(ctx context.Context, n NewExecution) (*Execution
 			n.Steps[i].ExecutionID = e.ID
 		}
 		if len(n.Steps) > 0 {
-			return tx.writer(ctx).CreateInBatches(n.Steps, 200).Error
+			if err := tx.writer(ctx).CreateInBatches(n.Steps, 200).Error; err != nil {
+				return err
+			}
+		}
+		if limited {
+			return tx.takePlace(ctx, e, n.Definition)
 		}
 		return nil
 	})

@@ -1,5 +1,10 @@
 package models
 
+import (
+	"context"
+	"errors"
+)
+
 // takeUncheckedSQL is the query of TakeUnchecked: parameters are now, before, limit. SQLite has one writer and needs no
 // SKIP LOCKED, nor knows it. Scan needs the serialized columns under their own names, so ids are taken and rows read.
 func (s *Store) takeUncheckedSQL() string {
@@ -11,14 +16,67 @@ func (s *Store) takeUncheckedSQL() string {
 		ORDER BY checked_at LIMIT ?` + lock + `) RETURNING *`
 }
 
-// lockEnvironmentSQL serializes all changes of one environment's locks, until the end of the transaction.
+// lockEnvironmentSQL serializes all changes of one environment's locks, or of one limit's places, until the end of the
+// transaction.
 const lockEnvironmentSQL = "SELECT pg_advisory_xact_lock(hashtextextended(?, 7))"
 
 // createExecutionSQL draws the next number of a subject and records the execution in one round trip, which every trigger
 // waits for. SQLite cannot change data in a WITH; there a transaction costs no round trips.
 const createExecutionSQL = `WITH n AS (INSERT INTO execution_counters (subject_id, last) VALUES (@subject, 1)
-		ON CONFLICT (subject_id) DO UPDATE SET last = execution_counters.last + 1 RETURNING last)
+		ON CONFLICT (subject_id) DO UPDATE SET last = execution_counters.last + 1 WHERE execution_counters.last >= 0 RETURNING last)
 	INSERT INTO executions (id, kind, project_id, environment_id, subject_id, subject_name, number, status, reason, run_id, task_queue, parent_id, parent_phase, parent_step,
 		root_id, retry_of, trigger, idempotency_key, definition, sequence, cancel_requested_by, created_at, checked_at, logs_archived)
 	SELECT @id, @kind, @project, @environment, @subject, @name, n.last, 'new', '', '', @queue, @parent, @phase, @step, @root, @retry, @trigger, @key, @definition, 0, '', @now, @now, false FROM n
 	RETURNING number`
+
+// errRowBusy makes Store.Tx run a transaction again that found a row in use.
+var errRowBusy = errors.New("another transaction has the row")
+
+// lockExecution locks the row of an execution, or gives errRowBusy where another transaction has it. It does not wait: an
+// execution that ends at this moment holds its row and waits for the queue, which the caller holds.
+func (s *Store) lockExecution(ctx context.Context, id string) error {
+	if s.dialect != PostgreSQL {
+		return nil
+	}
+	var rows []string
+	if err := s.writer(ctx).Raw("SELECT id FROM executions WHERE id = ? FOR UPDATE SKIP LOCKED", id).Scan(&rows).Error; err != nil {
+		return err
+	}
+	if len(rows) == 0 {
+		return errRowBusy
+	}
+	return nil
+}
+
+// shareRow keeps a row from being deleted until the end of the transaction, takeRow waits for all who share it and keeps
+// others from doing so. In SQLite the transaction itself does that.
+func (s *Store) shareRow(ctx context.Context, table, id string) error {
+	return s.lockRows(ctx, table, "id", id, " FOR KEY SHARE")
+}
+
+func (s *Store) takeRow(ctx context.Context, table, id string) error {
+	return s.lockRows(ctx, table, "id", id, " FOR UPDATE")
+}
+
+// takeRows is takeRow for all rows of a table that belong to something.
+func (s *Store) takeRows(ctx context.Context, table, column, id string) error {
+	err := s.lockRows(ctx, table, column, id, " ORDER BY id FOR UPDATE")
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+func (s *Store) lockRows(ctx context.Context, table, column, id, how string) error {
+	if s.dialect != PostgreSQL {
+		how = ""
+	}
+	var found []string
+	if err := s.writer(ctx).Raw("SELECT id FROM "+table+" WHERE "+column+" = ?"+how, id).Scan(&found).Error; err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return ErrNotFound
+	}
+	return nil
+}

@@ -13,6 +13,8 @@ type Claim struct {
 	Execution *Execution
 	// Waiting says that a deployment lock was asked for and not granted yet.
 	Waiting bool
+	// Queued says that as many executions run side by side as may: it waits for its place first. See Store.Admit.
+	Queued bool
 }
 
 // ClaimExecution gives the row to the workflow run that executes it. It returns ErrConflict where the row is not new any
@@ -24,13 +26,20 @@ type Claim struct {
 func (s *Store) ClaimExecution(ctx context.Context, id, runID string, deployments func(*Execution) ([]string, error)) (*Claim, error) {
 	if deployments == nil {
 		e, err := s.claim(ctx, id, runID)
-		return &Claim{Execution: e}, err
+		if err != nil {
+			return nil, err
+		}
+		return &Claim{Execution: e, Queued: e.Status == StatusQueued}, nil
 	}
 	var c *Claim
 	err := s.Tx(ctx, func(tx *Store) error {
 		e, err := tx.claim(ctx, id, runID)
 		if err != nil {
 			return err
+		}
+		if e.Status == StatusQueued {
+			c = &Claim{Execution: e, Queued: true}
+			return nil
 		}
 		names, err := deployments(e)
 		if err != nil {
@@ -53,20 +62,27 @@ func (s *Store) ClaimExecution(ctx context.Context, id, runID string, deployment
 	return c, nil
 }
 
-// claim is one statement, since it stands before the first command of every execution.
+// claim is one statement, since it stands before the first command of every execution. One that waits for its place
+// becomes queued, not running.
 func (s *Store) claim(ctx context.Context, id, runID string) (*Execution, error) {
 	now := s.Now()
 	var rows []Execution
-	u := s.writer(ctx).Raw(`UPDATE executions SET status = ?, run_id = ?, claimed_at = ?, checked_at = ?, started_at = COALESCE(started_at, ?)
+	u := s.writer(ctx).Raw(`UPDATE executions SET status = CASE WHEN EXISTS (SELECT 1 FROM deployment_locks l WHERE l.execution_id = executions.id AND l.deployment = '' AND l.granted_at IS NULL)
+		THEN 'queued' ELSE 'running' END, run_id = ?, claimed_at = ?, checked_at = ?, started_at = COALESCE(started_at, ?)
 		WHERE id = ? AND (status = ? OR (run_id = ? AND status IN ?)) RETURNING *`,
-		StatusRunning, runID, now, now, now, id, StatusNew, runID, openStatuses).Scan(&rows)
+		runID, now, now, now, id, StatusNew, runID, openStatuses).Scan(&rows)
 	if u.Error != nil {
 		return nil, u.Error
 	}
 	if len(rows) == 0 {
 		return nil, ErrConflict
 	}
-	return &rows[0], nil
+	e := &rows[0]
+	if e.Status == StatusQueued {
+		e.StartedAt = nil
+		return e, s.writer(ctx).Model(&Execution{}).Where("id = ? AND status = ?", id, StatusQueued).Update("started_at", nil).Error
+	}
+	return e, nil
 }
 
 // SetExecutionStatus projects a status that is not final. Sequence must rise; an older one, and any on a row that has
@@ -108,8 +124,12 @@ func (s *Store) finish(ctx context.Context, id string, to Status, reason string,
 	err := s.Tx(ctx, func(tx *Store) error {
 		next = nil
 		now := tx.Now()
-		var ended []struct{ Kind string }
-		u := tx.writer(ctx).Raw(`UPDATE executions SET status = ?, reason = ?, finished_at = ?, started_at = COALESCE(started_at, claimed_at) WHERE id = ? AND status IN ? RETURNING kind`,
+		var ended []struct {
+			Kind  string
+			Locks bool
+		}
+		u := tx.writer(ctx).Raw(`UPDATE executions SET status = ?, reason = ?, finished_at = ?, started_at = COALESCE(started_at, claimed_at) WHERE id = ? AND status IN ?
+			RETURNING kind, EXISTS (SELECT 1 FROM deployment_locks l WHERE l.execution_id = executions.id) AS locks`,
 			to, clip(reason, 4000), now, id, from).Scan(&ended)
 		if u.Error != nil {
 			return u.Error
@@ -122,10 +142,14 @@ func (s *Store) finish(ctx context.Context, id string, to Status, reason string,
 				return err
 			}
 		}
-		if ended[0].Kind != KindPipeline {
+		if ended[0].Locks {
 			var err error
-			next, err = tx.releaseLocks(ctx, id)
-			return err
+			if next, err = tx.releaseLocks(ctx, id); err != nil {
+				return err
+			}
+		}
+		if ended[0].Kind != KindPipeline {
+			return nil
 		}
 		// Steps and confirmations that are open will not go on.
 		if err := tx.writer(ctx).Model(&ExecutionStep{}).Where("execution_id = ? AND status IN ?", id, []Status{StatusQueued, StatusRunning, StatusWaiting}).

@@ -2,6 +2,7 @@ package models
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -10,6 +11,9 @@ import (
 
 // DeploymentLock is a place in the queue for one deployment of an environment: granted, or waiting for the tickets
 // before it. An execution that needs several deployments holds a ticket for each and is granted all of them or none.
+//
+// The places that a limit on parallel executions allows are such a queue too, so that all that waits is granted, freed,
+// signalled and repaired in one way: EnvironmentID is then the id of the build, job or pipeline and Deployment is "".
 type DeploymentLock struct {
 	// Ticket is the place in the queue. Tickets of one request are neighbours: they are drawn while the environment's
 	// queue is locked.
@@ -21,11 +25,17 @@ type DeploymentLock struct {
 	// SeenAt is when the workflow learnt of the grant; until then the reconciler repeats the signal.
 	SeenAt    *time.Time
 	CreatedAt time.Time
+	// Capacity is how many tickets of the queue are granted at once: one for a deployment.
+	Capacity int
 }
 
 // QueueForLocks gives an execution its place in the queue of each deployment before it is claimed, so that executions
 // recorded together take their turns in the order in which they were recorded. It must run in a transaction.
 func (s *Store) QueueForLocks(ctx context.Context, e *Execution, deployments []string) error {
+	if e.hasTickets {
+		return nil
+	}
+	e.hasTickets = true
 	if err := s.lockEnvironment(ctx, e.EnvironmentID); err != nil {
 		return err
 	}
@@ -39,7 +49,7 @@ func (s *Store) enqueue(ctx context.Context, e *Execution, deployments []string)
 	slices.Sort(names)
 	var added []DeploymentLock
 	for _, name := range slices.Compact(names) {
-		l := DeploymentLock{EnvironmentID: e.EnvironmentID, Deployment: name, ExecutionID: e.ID, CreatedAt: s.Now()}
+		l := DeploymentLock{EnvironmentID: e.EnvironmentID, Deployment: name, ExecutionID: e.ID, CreatedAt: s.Now(), Capacity: 1}
 		if err := s.writer(ctx).Create(&l).Error; err != nil {
 			return nil, err
 		}
@@ -69,10 +79,11 @@ func (s *Store) requestLocks(ctx context.Context, e *Execution, deployments []st
 	}
 	granted := holders(queue)
 	if !granted[e.ID] {
-		return false, nil
+		// A place that it has been given is no news any more.
+		return false, s.LockSeen(ctx, e.ID)
 	}
 	// The grant may stand there already, from the release of an earlier holder.
-	err = s.writer(ctx).Model(&DeploymentLock{}).Where("execution_id = ?", e.ID).
+	err = s.writer(ctx).Model(&DeploymentLock{}).Where("execution_id = ? AND environment_id = ?", e.ID, e.EnvironmentID).
 		Updates(map[string]any{"granted_at": gorm.Expr("COALESCE(granted_at, ?)", now), "seen_at": now}).Error
 	return true, err
 }
@@ -93,39 +104,31 @@ func (s *Store) releaseLocks(ctx context.Context, executionID string) ([]string,
 		if err := s.writer(ctx).Where("execution_id = ? AND environment_id = ?", executionID, env).Delete(&DeploymentLock{}).Error; err != nil {
 			return nil, err
 		}
-		queue, err := s.locksIn(ctx, env)
+		granted, err := s.grant(ctx, env)
 		if err != nil {
 			return nil, err
 		}
-		for id := range holders(queue) {
-			// One that has not been claimed yet will find itself granted when it asks.
-			u := s.writer(ctx).Model(&DeploymentLock{}).Where("execution_id = ? AND granted_at IS NULL", id).Updates(map[string]any{"granted_at": s.Now()})
-			if u.Error != nil {
-				return nil, u.Error
-			}
-			if u.RowsAffected > 0 {
-				next = append(next, id)
-			}
-		}
+		next = append(next, granted...)
 	}
-	return next, nil
+	slices.Sort(next)
+	return slices.Compact(next), nil
 }
 
 // holders decides who holds what it needs. Tickets are read in order: an execution holds its deployments unless one of
 // them is wanted by an earlier ticket. The earliest ticket of all is never blocked, so the queue always moves.
 func holders(queue []DeploymentLock) map[string]bool {
 	slices.SortFunc(queue, func(a, b DeploymentLock) int { return int(a.Ticket - b.Ticket) })
-	taken := map[string]string{}
+	taken := map[string]int{}
 	held := map[string]bool{}
 	for _, l := range queue {
 		if _, ok := held[l.ExecutionID]; !ok {
 			held[l.ExecutionID] = true
 		}
-		if _, ok := taken[l.Deployment]; ok {
+		if taken[l.Deployment] >= l.Capacity {
 			held[l.ExecutionID] = false
 			continue
 		}
-		taken[l.Deployment] = l.ExecutionID
+		taken[l.Deployment]++
 	}
 	for id, ok := range held {
 		if !ok {
@@ -133,6 +136,28 @@ func holders(queue []DeploymentLock) map[string]bool {
 		}
 	}
 	return held
+}
+
+// grant grants what is free in the queues of an environment, or of a build, job or pipeline, and gives the executions
+// that hold what they need there now. The queues must be locked.
+func (s *Store) grant(ctx context.Context, environmentID string) ([]string, error) {
+	queue, err := s.locksIn(ctx, environmentID)
+	if err != nil {
+		return nil, err
+	}
+	var next []string
+	for _, id := range slices.Sorted(maps.Keys(holders(queue))) {
+		// One that has not been claimed yet will find itself granted when it asks.
+		u := s.writer(ctx).Model(&DeploymentLock{}).Where("execution_id = ? AND environment_id = ? AND granted_at IS NULL", id, environmentID).
+			Updates(map[string]any{"granted_at": s.Now()})
+		if u.Error != nil {
+			return nil, u.Error
+		}
+		if u.RowsAffected > 0 {
+			next = append(next, id)
+		}
+	}
+	return next, nil
 }
 
 func (s *Store) lockEnvironment(ctx context.Context, environmentID string) error {
@@ -177,7 +202,9 @@ func (s *Store) LockSeen(ctx context.Context, executionID string) error {
 // LocksUnseen gives the executions whose grant, older than before, has not reached their workflow.
 func (s *Store) LocksUnseen(ctx context.Context, before time.Time) ([]string, error) {
 	var ids []string
-	err := s.reader(ctx).Model(&DeploymentLock{}).Where("granted_at < ? AND seen_at IS NULL", before).Distinct().Pluck("execution_id", &ids).Error
+	// An execution whose place was free when it was claimed needs no signal for it: it runs.
+	err := s.reader(ctx).Raw(`SELECT DISTINCT l.execution_id FROM deployment_locks l JOIN executions e ON e.id = l.execution_id
+		WHERE l.granted_at < ? AND l.seen_at IS NULL AND (l.deployment <> '' OR e.status = ?)`, before, StatusQueued).Scan(&ids).Error
 	return ids, err
 }
 

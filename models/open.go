@@ -143,7 +143,7 @@ func isRetryable(err error) bool {
 		return pg.Code == "40001" || pg.Code == "40P01"
 	}
 	t := err.Error()
-	return strings.Contains(t, "SQLITE_BUSY") || strings.Contains(t, "database is locked")
+	return errors.Is(err, errRowBusy) || strings.Contains(t, "SQLITE_BUSY") || strings.Contains(t, "database is locked")
 }
 
 func isUniqueViolation(err error) bool {

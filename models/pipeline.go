@@ -15,8 +15,10 @@ type Pipeline struct {
 	Disabled           bool
 	Phases             []PipelinePhase `gorm:"serializer:json"`
 	ServiceAccountName string
-	CreatedAt          time.Time
-	UpdatedAt          time.Time
+	// Limits are changed by SetLimits alone.
+	Limits    Limits `gorm:"embedded"`
+	CreatedAt time.Time
+	UpdatedAt time.Time
 
 	// Read only, filled by queries.
 	ProjectName string `gorm:"->"`
@@ -48,7 +50,12 @@ func (s *Store) CreatePipeline(ctx context.Context, p *Pipeline) error {
 	}
 	p.ID = NewID()
 	p.CreatedAt, p.UpdatedAt = s.Now(), s.Now()
-	return created(s.writer(ctx).Create(p))
+	return s.Tx(ctx, func(tx *Store) error {
+		if err := tx.shareRow(ctx, "projects", p.ProjectID); err != nil {
+			return err
+		}
+		return created(tx.writer(ctx).Create(p))
+	})
 }
 
 // UpdatePipeline writes what may change of a pipeline: everything but its name.
@@ -89,6 +96,9 @@ func (s *Store) ListPipelines(ctx context.Context, w Where) ([]Pipeline, error) 
 // ended; their rows stay.
 func (s *Store) DeletePipeline(ctx context.Context, id string) error {
 	return s.Tx(ctx, func(tx *Store) error {
+		if err := tx.closeSubjects(ctx, "SELECT id, -1 FROM pipelines WHERE id = ?", id); err != nil {
+			return err
+		}
 		if err := tx.refuseActive(ctx, "subject_id = ?", id); err != nil {
 			return err
 		}
@@ -178,5 +188,5 @@ func (s *Store) PipelineByWebhook(ctx context.Context, token string) (*Pipeline,
 
 // Definition is the snapshot that an execution of the pipeline runs.
 func (p *Pipeline) Definition() PipelineDefinition {
-	return PipelineDefinition{PipelineID: p.ID, Name: p.Name, Project: p.ProjectName, Phases: p.Phases, ServiceAccountName: p.ServiceAccountName}
+	return PipelineDefinition{PipelineID: p.ID, Name: p.Name, Project: p.ProjectName, Phases: p.Phases, ServiceAccountName: p.ServiceAccountName, Limits: p.Limits}
 }

@@ -8,6 +8,16 @@ import "context"
 // log stay.
 func (s *Store) DeleteProjectContents(ctx context.Context, projectID string) error {
 	return s.Tx(ctx, func(tx *Store) error {
+		if err := tx.takeRow(ctx, "projects", projectID); err != nil {
+			return err
+		}
+		if err := tx.takeRows(ctx, "environments", "project_id", projectID); err != nil {
+			return err
+		}
+		if err := tx.closeSubjects(ctx, `SELECT id, -1 FROM builds WHERE project_id = @p UNION ALL SELECT id, -1 FROM deployment_jobs WHERE project_id = @p
+			UNION ALL SELECT id, -1 FROM pipelines WHERE project_id = @p`, map[string]any{"p": projectID}); err != nil {
+			return err
+		}
 		if err := tx.refuseActive(ctx, "project_id = ?", projectID); err != nil {
 			return err
 		}

@@ -33,7 +33,12 @@ func (s *Store) CreateRepository(ctx context.Context, r *Repository, privateKey 
 	if err := s.sealRepository(r, privateKey); err != nil {
 		return err
 	}
-	return created(s.writer(ctx).Create(r))
+	return s.Tx(ctx, func(tx *Store) error {
+		if err := tx.shareRow(ctx, "projects", r.ProjectID); err != nil {
+			return err
+		}
+		return created(tx.writer(ctx).Create(r))
+	})
 }
 
 // RepositoryByName finds a repository of a project.
