@@ -40,7 +40,7 @@ func (a *App) API() (*api.Server, error) {
 	}
 	repository := packages.NewRepository(a.Packages, nil)
 	repositoryOptions := apipackages.Options{Store: a.Store, Service: a.Packages, Repository: repository, Policy: a.Policy, Scopes: scopes, PublicURL: a.Config.PublicURL}
-	ownGroup := own.New(own.Options{Store: a.Store, Policy: a.Policy, Scopes: scopes, Authenticator: auth, Executions: a.Service, Version: buildinfo.Version})
+	ownGroup := own.New(own.Options{Store: a.Store, Policy: a.Policy, Scopes: scopes, Authenticator: auth, Executions: a.Service, PublicURL: a.Config.PublicURL, Version: buildinfo.Version})
 	ownGroup.Rows = append(ownGroup.Rows, apipackages.SourceRows(apipackages.SourceOptions{Options: repositoryOptions, Mirrors: a.Mirrors,
 		CheckURL: func(url string) error { return fetch.CheckURL(url, a.sourcePolicy()) }})...)
 	ownGroup.Rows = append(ownGroup.Rows, apiassets.OwnRows(apiassets.OwnOptions{Store: a.Store, Service: a.Assets, Scopes: scopes,

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 
+	"gorm.io/gorm"
+
 	"slipway/policies"
 )
 
@@ -54,7 +56,11 @@ type ExecutionFilter struct {
 	ProjectID     string
 	EnvironmentID string
 	SubjectID     string
-	ParentID      string
+	// SubjectName is the name that the build, deployment job or pipeline had.
+	SubjectName string
+	ParentID    string
+	// Statuses are those that count; none for all.
+	Statuses []Status
 	// Visible limits the list to projects that the caller may see; nil for all.
 	Visible *policies.Visible
 	// Brief leaves the definitions out: a pipeline's may be a megabyte, and a list of them is read often.
@@ -66,11 +72,22 @@ type ExecutionFilter struct {
 
 // ListExecutions gives executions newest first, without their definitions where Brief is asked for.
 func (s *Store) ListExecutions(ctx context.Context, f ExecutionFilter) ([]Execution, error) {
+	var list []Execution
+	err := s.listExecutions(ctx, f).Find(&list).Error
+	return list, err
+}
+
+// listExecutions is the query of a list.
+func (s *Store) listExecutions(ctx context.Context, f ExecutionFilter) *gorm.DB {
 	q := s.reader(ctx).Model(&Execution{})
-	for column, v := range map[string]string{"kind": f.Kind, "project_id": f.ProjectID, "environment_id": f.EnvironmentID, "subject_id": f.SubjectID, "parent_id": f.ParentID} {
+	for column, v := range map[string]string{"kind": f.Kind, "project_id": f.ProjectID, "environment_id": f.EnvironmentID, "subject_id": f.SubjectID,
+		"subject_name": f.SubjectName, "parent_id": f.ParentID} {
 		if v != "" {
 			q = q.Where(column+" = ?", v)
 		}
+	}
+	if len(f.Statuses) > 0 {
+		q = q.Where("status IN ?", f.Statuses)
 	}
 	if f.Visible != nil {
 		q = q.Scopes(s.visibleProjects(*f.Visible, "project_id"))
@@ -85,9 +102,7 @@ func (s *Store) ListExecutions(ctx context.Context, f ExecutionFilter) ([]Execut
 	if size <= 0 {
 		size = 50
 	}
-	var list []Execution
-	err := q.Order("id DESC").Limit(min(size, 1000)).Find(&list).Error
-	return list, err
+	return q.Order("id DESC").Limit(min(size, 1000))
 }
 
 // LastExecution gives the newest execution of a build, deployment job or pipeline.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"mime"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -28,6 +29,13 @@ type Links struct {
 	Store      *models.Store
 	Scopes     *api.Scopes
 	Policy     api.Policy
+}
+
+// URL is the link that goes to people: the documented path, which shows a page with both buttons. publicURL may be "";
+// then it is a path of this server.
+func URL(publicURL, project string, e *models.Execution, code string) string {
+	return strings.TrimSuffix(publicURL, "/") + "/api/v1/pipelines/by-project/" + url.PathEscape(project) + "/by-name/" + url.PathEscape(e.SubjectName) +
+		"/executions/" + url.PathEscape(e.ID) + "/confirmation/" + url.PathEscape(code) + "/approve"
 }
 
 // holder is who decides by having the link, where no login is asked for: the record says so.

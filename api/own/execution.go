@@ -46,6 +46,8 @@ type Execution struct {
 func (s *surface) executionRows() []api.Row {
 	const one = base + "executions/{execution_id}/"
 	return []api.Row{
+		{Method: http.MethodGet, Path: base + "executions/", Operation: "listExecutions", Summary: "List the executions of every kind that the caller may see, newest first.",
+			Permission: api.Permission{Action: "execution:read", Filtered: true}, Handler: api.Handle(s.listExecutions)},
 		{Method: http.MethodGet, Path: one, Operation: "getExecution", Summary: "Get an execution of any kind, with its children.",
 			Permission: api.Permission{Action: "execution:read", On: s.onExecution}, Handler: api.Handle(s.getExecution)},
 		{Method: http.MethodGet, Path: one + "events", Operation: "followExecution", Summary: "Follow an execution's log as server-sent events. The id of an event is the line's number; the last event is named end.",

@@ -20,6 +20,8 @@ import (
 type Executions interface {
 	confirm.Executions
 	follow.Logs
+	// Code is the code in a confirmation's link.
+	Code(c *models.Confirmation) (string, error)
 }
 
 // Options are what the surface needs.
@@ -29,6 +31,8 @@ type Options struct {
 	Scopes        *api.Scopes
 	Authenticator api.Authenticator
 	Executions    Executions
+	// PublicURL is what links to confirmations begin with; "" makes them paths of this server.
+	PublicURL string
 	// Version is the program's.
 	Version string
 }
@@ -46,7 +50,7 @@ func New(o Options) api.Group {
 	s := &surface{Options: o,
 		follow:  follow.Follower{Logs: o.Executions, Store: o.Store, Authenticator: o.Authenticator, Policy: o.Policy},
 		confirm: confirm.Links{Executions: o.Executions, Store: o.Store, Scopes: o.Scopes, Policy: o.Policy}}
-	return api.Group{Surface: Surface(), Rows: slices.Concat(s.identityRows(), s.executionRows(), s.historyRows(), s.auditRows())}
+	return api.Group{Surface: Surface(), Rows: slices.Concat(s.identityRows(), s.executionRows(), s.confirmationRows(), s.historyRows(), s.auditRows())}
 }
 
 // Surface is the shape of the surface's answers and errors.

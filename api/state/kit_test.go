@@ -85,7 +85,7 @@ func newKit(t testing.TB, url string) *kit {
 	scopes := api.NewScopes(store, api.ScopesOptions{})
 	k.groups = []api.Group{
 		state.New(state.Options{Store: store, Policy: engine, Scopes: scopes, Authenticator: auth, Executions: k.service, Queues: []string{"far-away"}, PublicURL: "https://slipway.example.com"}),
-		own.New(own.Options{Store: store, Policy: engine, Scopes: scopes, Authenticator: auth, Executions: k.service, Version: "1.2.3"}),
+		own.New(own.Options{Store: store, Policy: engine, Scopes: scopes, Authenticator: auth, Executions: k.service, PublicURL: "https://slipway.example.com", Version: "1.2.3"}),
 	}
 	k.service.SetDecider((&confirm.Links{Executions: k.service, Store: store, Scopes: scopes, Policy: engine}).MayDecideByLink)
 	handler, err := api.New(api.Options{Groups: k.groups, Authenticator: auth, Policy: engine})

@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
 
 	"slipway/api"
+	"slipway/api/confirm"
 	"slipway/executions"
 	"slipway/models"
 )
@@ -173,7 +172,7 @@ func (s *surface) fillSteps(ctx context.Context, e *models.Execution, phases []P
 		if err != nil {
 			return err
 		}
-		st.ConfirmationURL = ConfirmationURL(s.PublicURL, phasesProject(e), e, code)
+		st.ConfirmationURL = confirm.URL(s.PublicURL, phasesProject(e), e, code)
 	}
 	return nil
 }
@@ -182,13 +181,6 @@ func (s *surface) fillSteps(ctx context.Context, e *models.Execution, phases []P
 func phasesProject(e *models.Execution) string {
 	d, _ := definition[models.PipelineDefinition](e)
 	return d.Project
-}
-
-// ConfirmationURL is the link that goes to people: the documented path, which shows a page with both buttons. publicURL
-// may be "".
-func ConfirmationURL(publicURL, project string, e *models.Execution, code string) string {
-	return strings.TrimSuffix(publicURL, "/") + "/api/v1/pipelines/by-project/" + url.PathEscape(project) + "/by-name/" + url.PathEscape(e.SubjectName) +
-		"/executions/" + url.PathEscape(e.ID) + "/confirmation/" + url.PathEscape(code) + "/approve"
 }
 
 // phaseStatus sums up the steps of a phase.
