@@ -10,9 +10,15 @@ import (
 
 // Cancel asks an execution to end. The request is recorded, sent to the workflow, and sent straight to the workers that
 // run scripts for it or its children, which is what makes it quick. A second cancel, and one that comes after the end,
-// changes nothing and is no error.
+// changes nothing and is no error. The first one has its line in the audit log.
 func (s *Service) Cancel(ctx context.Context, executionID string, by policies.Subject) error {
-	first, err := s.store.RequestCancel(ctx, executionID, by.Name)
+	e, err := s.store.ExecutionByID(ctx, executionID)
+	if err != nil {
+		return err
+	}
+	line := auditOf(by, "cancel", e.Kind, e.ProjectID, e.SubjectID, e.SubjectName)
+	line.Detail = map[string]any{"execution": e.ID, "number": e.Number}
+	first, err := s.store.RequestCancel(ctx, executionID, by.Name, line)
 	if errors.Is(err, models.ErrFinal) {
 		return nil
 	}
@@ -21,10 +27,6 @@ func (s *Service) Cancel(ctx context.Context, executionID string, by policies.Su
 	}
 	if first {
 		s.bus.Publish(ctx, cancelTopic(executionID))
-		e, err := s.store.ExecutionByID(ctx, executionID)
-		if err != nil {
-			return err
-		}
 		if e.Kind == models.KindPipeline {
 			ids, err := s.store.OpenDescendants(ctx, e.ID)
 			if err != nil {

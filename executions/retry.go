@@ -43,6 +43,11 @@ func (s *Service) Retry(ctx context.Context, executionID string, by policies.Sub
 	if err != nil {
 		return nil, err
 	}
+	req.Audit = auditOf(by, "retry", old.Kind, old.ProjectID, old.SubjectID, old.SubjectName)
+	req.Audit.Detail = map[string]any{"retry_of": old.ID}
+	if from != "" {
+		req.Audit.Detail["from"] = from
+	}
 	return s.Trigger(ctx, req)
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"slipway/internal/problem"
 	"slipway/models"
+	"slipway/policies"
 	"slipway/workflows"
 )
 
@@ -34,6 +35,37 @@ type TriggerRequest struct {
 	Definition any
 	// Steps are a pipeline's, one for each step of its definition; nil makes new ones.
 	Steps []models.ExecutionStep
+	// Commit is what is known of the source already.
+	Commit *models.Commit
+	// Audit is the line of the audit log, written with the row; see AuditTrigger. Nil is for what nobody asked for.
+	Audit *models.AuditEntry
+	// Within runs in the transaction that records the execution.
+	Within func(tx *models.Store, e *models.Execution) error
+	// Durable says that what is recorded stands: where the start fails, nothing is taken back and the reconciler repeats
+	// it. It is for triggers behind which nobody waits for an answer.
+	Durable bool
+}
+
+// noun is what the policy and the audit log call a kind of execution.
+func noun(kind string) string {
+	if kind == models.KindDeployment {
+		return "deployment-job"
+	}
+	return kind
+}
+
+// auditOf is the line for something done to an execution's subject: verb is trigger, cancel or retry.
+func auditOf(by policies.Subject, verb, kind, projectID, subjectID, subjectName string) *models.AuditEntry {
+	return &models.AuditEntry{ActorKind: by.Kind, ActorID: by.ID, ActorName: by.Name, Action: noun(kind) + ":" + verb, ResourceKind: kind, ResourceID: subjectID,
+		ResourceName: subjectName, ProjectID: projectID}
+}
+
+// AuditTrigger gives a trigger its line in the audit log: by is who asked, as far as that is known for certain.
+func (r *TriggerRequest) AuditTrigger(by policies.Subject) {
+	r.Audit = auditOf(by, "trigger", r.Kind, r.ProjectID, r.SubjectID, r.SubjectName)
+	if r.Trigger.Execution != "" {
+		r.Audit.Detail = map[string]any{"caused_by": r.Trigger.Execution}
+	}
 }
 
 // Trigger records an execution and starts its workflow. It is the only way in.
@@ -49,7 +81,7 @@ func (s *Service) Trigger(ctx context.Context, req TriggerRequest) (*models.Exec
 	}
 	e, isNew, err := s.store.CreateExecution(ctx, models.NewExecution{Kind: req.Kind, ProjectID: req.ProjectID, EnvironmentID: req.EnvironmentID,
 		SubjectID: req.SubjectID, SubjectName: req.SubjectName, TaskQueue: req.TaskQueue, RetryOf: req.RetryOf, Trigger: req.Trigger,
-		IdempotencyKey: req.IdempotencyKey, Definition: req.Definition, Steps: req.Steps})
+		IdempotencyKey: req.IdempotencyKey, Definition: req.Definition, Steps: req.Steps, Commit: req.Commit, Audit: req.Audit, Within: req.Within})
 	if err != nil {
 		return nil, err
 	}
@@ -63,10 +95,14 @@ func (s *Service) Trigger(ctx context.Context, req TriggerRequest) (*models.Exec
 			s.log.WarnContext(ctx, "the workflow service is slow: an execution is recorded, and starts when it can", "execution", e.ID, "error", err)
 			return e, nil
 		}
+		if req.Durable {
+			s.log.WarnContext(ctx, "an execution is recorded, and starts when it can", "execution", e.ID, "error", err)
+			return e, nil
+		}
 		// The caller may be gone by now; the row must be decided all the same.
 		decide, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
-		aerr := s.store.AbandonExecution(decide, e.ID, "it could not be started: the workflow service was not available")
+		aerr := s.abandon(decide, e, req.Audit)
 		switch {
 		case errors.Is(aerr, models.ErrFinal):
 			return e, nil
@@ -82,6 +118,23 @@ func (s *Service) Trigger(ctx context.Context, req TriggerRequest) (*models.Exec
 		return nil, p
 	}
 	return e, nil
+}
+
+// abandon takes back an execution that could not be started. The audit log says so too: its first line said that it was
+// triggered.
+func (s *Service) abandon(ctx context.Context, e *models.Execution, line *models.AuditEntry) error {
+	const reason = "it could not be started: the workflow service was not available"
+	if line == nil {
+		return s.store.AbandonExecution(ctx, e.ID, reason)
+	}
+	return s.store.Tx(ctx, func(tx *models.Store) error {
+		if err := tx.AbandonExecution(ctx, e.ID, reason); err != nil {
+			return err
+		}
+		l := *line
+		l.Result, l.Detail = "failed", map[string]any{"execution": e.ID, "number": e.Number, "reason": reason}
+		return tx.Audit(ctx, l)
+	})
 }
 
 // overloaded says whether a start failed because Temporal has too much to do, and not because it is away: it did not

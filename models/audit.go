@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"slipway/policies"
@@ -39,7 +40,15 @@ func (e AuditEntry) ActorOf(s policies.Subject) AuditEntry {
 // Audit writes a line of the audit log in the surrounding transaction, so that there is no change without its line and no
 // line without its change. It sets id and time.
 func (s *Store) Audit(ctx context.Context, e AuditEntry) error {
-	e.ID, e.At = NewID(), s.Now()
+	if err := e.prepare(s.Now()); err != nil {
+		return err
+	}
+	return s.writer(ctx).Create(&e).Error
+}
+
+// prepare makes a line ready to be stored.
+func (e *AuditEntry) prepare(now time.Time) error {
+	e.ID, e.At = NewID(), now
 	if e.Result == "" {
 		e.Result = "ok"
 	}
@@ -56,7 +65,21 @@ func (s *Store) Audit(ctx context.Context, e AuditEntry) error {
 	if e.Detail == nil {
 		e.Detail = map[string]any{}
 	}
-	return s.writer(ctx).Create(&e).Error
+	return nil
+}
+
+// about adds the execution that an entry speaks of to its detail, in a copy of that.
+func (e AuditEntry) about(x *Execution) AuditEntry {
+	detail := map[string]any{"execution": x.ID}
+	maps.Copy(detail, e.Detail)
+	if x.Number > 0 {
+		detail["number"] = x.Number
+	}
+	e.Detail = detail
+	if e.ProjectID == "" {
+		e.ProjectID = x.ProjectID
+	}
+	return e
 }
 
 // AuditFilter selects lines of the audit log; empty members select all.

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"strings"
 )
 
 // NewExecution is what CreateExecution needs.
@@ -23,6 +25,13 @@ type NewExecution struct {
 	Definition any
 	// Steps are written beside a pipeline's row: what its phases will run, or, in a retry, what is kept.
 	Steps []ExecutionStep
+	// Commit is what is known of the source already.
+	Commit *Commit
+	// Audit, where set, is the line of the audit log that is written with the row, and not at all where there is none. The
+	// execution's id and number are added to its detail.
+	Audit *AuditEntry
+	// Within, where set, runs in the transaction that writes the row: what must be there with it, or not at all.
+	Within func(tx *Store, e *Execution) error
 }
 
 // CreateExecution records an execution with the next number of its subject. Where the idempotency key is known already
@@ -43,7 +52,7 @@ func (s *Store) CreateExecution(ctx context.Context, n NewExecution) (*Execution
 	now := s.Now()
 	e := &Execution{ID: NewID(), Kind: n.Kind, ProjectID: n.ProjectID, EnvironmentID: n.EnvironmentID, SubjectID: n.SubjectID, SubjectName: n.SubjectName,
 		Status: StatusNew, TaskQueue: n.TaskQueue, ParentID: n.ParentID, ParentPhase: n.ParentPhase, ParentStep: n.ParentStep, RootID: n.RootID, RetryOf: n.RetryOf,
-		Trigger: n.Trigger, Definition: def, CreatedAt: now, CheckedAt: now}
+		Trigger: n.Trigger, Definition: def, Commit: n.Commit, CreatedAt: now, CheckedAt: now}
 	if e.RootID == "" {
 		e.RootID = e.ID
 	}
@@ -55,14 +64,8 @@ func (s *Store) CreateExecution(ctx context.Context, n NewExecution) (*Execution
 		e.IdempotencyKey = &n.IdempotencyKey
 	}
 	limited := limitsOf(n.Definition).MaxParallel > 0
-	if s.dialect == PostgreSQL && !s.inTx && len(n.Steps) == 0 && !limited {
-		err = created(s.writer(ctx).Raw(createExecutionSQL, map[string]any{"id": e.ID, "kind": e.Kind, "project": e.ProjectID, "environment": e.EnvironmentID,
-			"subject": e.SubjectID, "name": e.SubjectName, "queue": e.TaskQueue, "parent": e.ParentID, "phase": e.ParentPhase, "step": e.ParentStep, "root": e.RootID,
-			"retry": e.RetryOf, "trigger": trigger, "key": e.IdempotencyKey, "definition": e.Definition, "now": now}).Scan(&e.Number))
-		if err == nil && e.Number == 0 {
-			err = ErrDeleted
-		}
-		return s.created(ctx, e, n.IdempotencyKey, err)
+	if s.dialect == PostgreSQL && !s.inTx && len(n.Steps) == 0 && n.Within == nil && !limited {
+		return s.created(ctx, e, n.IdempotencyKey, s.createAtOnce(ctx, e, trigger, n.Audit))
 	}
 	err = s.Tx(ctx, func(tx *Store) error {
 		// The counter's row is locked until the commit: numbers have no gaps.
@@ -85,11 +88,55 @@ func (s *Store) CreateExecution(ctx context.Context, n NewExecution) (*Execution
 			}
 		}
 		if limited {
-			return tx.takePlace(ctx, e, n.Definition)
+			if err := tx.takePlace(ctx, e, n.Definition); err != nil {
+				return err
+			}
+		}
+		if n.Audit != nil {
+			if err := tx.Audit(ctx, n.Audit.about(e)); err != nil {
+				return err
+			}
+		}
+		if n.Within != nil {
+			return n.Within(tx, e)
 		}
 		return nil
 	})
 	return s.created(ctx, e, n.IdempotencyKey, err)
+}
+
+// createAtOnce records an execution, and its line in the audit log, in one statement.
+func (s *Store) createAtOnce(ctx context.Context, e *Execution, trigger []byte, line *AuditEntry) error {
+	args := map[string]any{"id": e.ID, "kind": e.Kind, "project": e.ProjectID, "environment": e.EnvironmentID,
+		"subject": e.SubjectID, "name": e.SubjectName, "queue": e.TaskQueue, "parent": e.ParentID, "phase": e.ParentPhase, "step": e.ParentStep, "root": e.RootID,
+		"retry": e.RetryOf, "trigger": trigger, "key": e.IdempotencyKey, "definition": e.Definition, "commit": nil, "now": e.CreatedAt}
+	if e.Commit != nil {
+		b, err := json.Marshal(e.Commit)
+		if err != nil {
+			return err
+		}
+		args["commit"] = string(b)
+	}
+	q := createExecutionSQL
+	if line != nil {
+		l := line.about(e)
+		if err := l.prepare(e.CreatedAt); err != nil {
+			return err
+		}
+		detail, err := json.Marshal(l.Detail)
+		if err != nil {
+			return err
+		}
+		q = createAuditedSQL
+		maps.Copy(args, map[string]any{"line": l.ID, "actor_kind": l.ActorKind, "actor_id": l.ActorID, "actor_name": l.ActorName, "action": l.Action,
+			"resource_kind": l.ResourceKind, "resource_id": l.ResourceID, "resource_name": l.ResourceName, "audit_project": l.ProjectID, "result": l.Result,
+			"detail": strings.TrimSuffix(string(detail), "}")})
+	}
+	err := created(s.writer(ctx).Raw(q, args).Scan(&e.Number))
+	if err == nil && e.Number == 0 {
+		err = ErrDeleted
+	}
+	return err
 }
 
 // created gives the answer of CreateExecution: the new row, or the one that somebody with the same key was quicker with.

@@ -16,6 +16,16 @@ func (s *Store) takeUncheckedSQL() string {
 		ORDER BY checked_at LIMIT ?` + lock + `) RETURNING *`
 }
 
+// takeStartsSQL is the query of TakeStarts: parameters are now, before, limit.
+func (s *Store) takeStartsSQL() string {
+	lock := ""
+	if s.dialect == PostgreSQL {
+		lock = " FOR UPDATE SKIP LOCKED"
+	}
+	return `UPDATE pipeline_starts SET checked_at = ? WHERE (execution_id, pipeline_id) IN (SELECT execution_id, pipeline_id FROM pipeline_starts WHERE checked_at <= ?
+		ORDER BY checked_at, execution_id LIMIT ?` + lock + `) RETURNING *`
+}
+
 // lockEnvironmentSQL serializes all changes of one environment's locks, or of one limit's places, until the end of the
 // transaction.
 const lockEnvironmentSQL = "SELECT pg_advisory_xact_lock(hashtextextended(?, 7))"
@@ -23,11 +33,23 @@ const lockEnvironmentSQL = "SELECT pg_advisory_xact_lock(hashtextextended(?, 7))
 // createExecutionSQL draws the next number of a subject and records the execution in one round trip, which every trigger
 // waits for. SQLite cannot change data in a WITH; there a transaction costs no round trips.
 const createExecutionSQL = `WITH n AS (INSERT INTO execution_counters (subject_id, last) VALUES (@subject, 1)
-		ON CONFLICT (subject_id) DO UPDATE SET last = execution_counters.last + 1 WHERE execution_counters.last >= 0 RETURNING last)
-	INSERT INTO executions (id, kind, project_id, environment_id, subject_id, subject_name, number, status, reason, run_id, task_queue, parent_id, parent_phase, parent_step,
-		root_id, retry_of, trigger, idempotency_key, definition, sequence, cancel_requested_by, created_at, checked_at, logs_archived)
-	SELECT @id, @kind, @project, @environment, @subject, @name, n.last, 'new', '', '', @queue, @parent, @phase, @step, @root, @retry, @trigger, @key, @definition, 0, '', @now, @now, false FROM n
+		ON CONFLICT (subject_id) DO UPDATE SET last = execution_counters.last + 1 WHERE execution_counters.last >= 0 RETURNING last)` + insertExecutionSQL + `
 	RETURNING number`
+
+const insertExecutionSQL = `
+	INSERT INTO executions (id, kind, project_id, environment_id, subject_id, subject_name, number, status, reason, run_id, task_queue, parent_id, parent_phase, parent_step,
+		root_id, retry_of, trigger, idempotency_key, definition, commit, sequence, cancel_requested_by, created_at, checked_at, logs_archived)
+	SELECT @id, @kind, @project, @environment, @subject, @name, n.last, 'new', '', '', @queue, @parent, @phase, @step, @root, @retry, @trigger, @key, @definition, @commit, 0, '', @now, @now, false FROM n`
+
+// createAuditedSQL does the same and writes the line of the audit log that goes with it. @detail is a JSON object without
+// its last brace: the number is known here alone.
+const createAuditedSQL = `WITH n AS (INSERT INTO execution_counters (subject_id, last) VALUES (@subject, 1)
+		ON CONFLICT (subject_id) DO UPDATE SET last = execution_counters.last + 1 WHERE execution_counters.last >= 0 RETURNING last),
+	e AS (` + insertExecutionSQL + ` RETURNING number),
+	a AS (INSERT INTO audit_log (id, at, actor_kind, actor_id, actor_name, action, resource_kind, resource_id, resource_name, project_id, result, detail)
+		SELECT @line, @now, @actor_kind, @actor_id, @actor_name, @action, @resource_kind, @resource_id, @resource_name, @audit_project, @result,
+			@detail || ',"number":' || e.number || '}' FROM e)
+	SELECT number FROM e`
 
 // errRowBusy makes Store.Tx run a transaction again that found a row in use.
 var errRowBusy = errors.New("another transaction has the row")

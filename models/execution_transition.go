@@ -125,11 +125,12 @@ func (s *Store) finish(ctx context.Context, id string, to Status, reason string,
 		next = nil
 		now := tx.Now()
 		var ended []struct {
-			Kind  string
-			Locks bool
+			Kind     string
+			Locks    bool
+			Listened bool
 		}
 		u := tx.writer(ctx).Raw(`UPDATE executions SET status = ?, reason = ?, finished_at = ?, started_at = COALESCE(started_at, claimed_at) WHERE id = ? AND status IN ?
-			RETURNING kind, EXISTS (SELECT 1 FROM deployment_locks l WHERE l.execution_id = executions.id) AS locks`,
+			RETURNING kind, EXISTS (SELECT 1 FROM deployment_locks l WHERE l.execution_id = executions.id) AS locks, `+listenedSQL+` AS listened`,
 			to, clip(reason, 4000), now, id, from).Scan(&ended)
 		if u.Error != nil {
 			return u.Error
@@ -149,7 +150,10 @@ func (s *Store) finish(ctx context.Context, id string, to Status, reason string,
 			}
 		}
 		if ended[0].Kind != KindPipeline {
-			return nil
+			if to != StatusOK || !ended[0].Listened {
+				return nil
+			}
+			return tx.recordStarts(ctx, id)
 		}
 		// Steps and confirmations that are open will not go on.
 		if err := tx.writer(ctx).Model(&ExecutionStep{}).Where("execution_id = ? AND status IN ?", id, []Status{StatusQueued, StatusRunning, StatusWaiting}).
@@ -165,18 +169,32 @@ func (s *Store) finish(ctx context.Context, id string, to Status, reason string,
 	return next, nil
 }
 
-// finishAlone ends an execution that holds no lock and has no steps, as most builds do, in a single statement. False says
-// that it is not of that kind, or had ended.
+// finishAlone ends an execution that holds no lock, has no steps and starts no pipeline, as most builds do, in a single
+// statement. False says that it is not of that kind, or had ended.
 func (s *Store) finishAlone(ctx context.Context, id string, to Status, reason string, from []Status) (bool, error) {
 	u := s.writer(ctx).Exec(`UPDATE executions SET status = ?, reason = ?, finished_at = ?, started_at = COALESCE(started_at, claimed_at)
-		WHERE id = ? AND status IN ? AND kind = ? AND NOT EXISTS (SELECT 1 FROM deployment_locks l WHERE l.execution_id = executions.id)`,
+		WHERE id = ? AND status IN ? AND kind = ? AND NOT EXISTS (SELECT 1 FROM deployment_locks l WHERE l.execution_id = executions.id)
+			AND NOT `+listenedSQL,
 		to, clip(reason, 4000), s.Now(), id, from, KindBuild)
 	return u.RowsAffected == 1, u.Error
 }
 
-// RequestCancel records who asked first that an execution be cancelled. It returns ErrFinal where it has ended, and
-// false where somebody asked before: a second cancel changes nothing.
-func (s *Store) RequestCancel(ctx context.Context, id, by string) (bool, error) {
+// RequestCancel records who asked first that an execution be cancelled, with its line in the audit log where one is
+// given. It returns ErrFinal where it has ended, and false where somebody asked before: a second cancel changes nothing.
+func (s *Store) RequestCancel(ctx context.Context, id, by string, line *AuditEntry) (first bool, err error) {
+	if line == nil {
+		return s.requestCancel(ctx, id, by)
+	}
+	err = s.Tx(ctx, func(tx *Store) error {
+		if first, err = tx.requestCancel(ctx, id, by); err != nil || !first {
+			return err
+		}
+		return tx.Audit(ctx, *line)
+	})
+	return first, err
+}
+
+func (s *Store) requestCancel(ctx context.Context, id, by string) (bool, error) {
 	u := s.writer(ctx).Model(&Execution{}).Where("id = ? AND status IN ? AND cancel_requested_at IS NULL", id, openStatuses).
 		Updates(map[string]any{"cancel_requested_at": s.Now(), "cancel_requested_by": by})
 	if u.Error != nil {

@@ -224,7 +224,7 @@ func (s *Store) cancelOlder(ctx context.Context, e *Execution, first []Deploymen
 		if err := s.lockExecution(ctx, q.ExecutionID); err != nil {
 			return err
 		}
-		asked, err := s.RequestCancel(ctx, q.ExecutionID, fmt.Sprintf("%s '%s' #%d, which is newer", kindName(e.Kind), e.SubjectName, e.Number))
+		asked, err := s.RequestCancel(ctx, q.ExecutionID, fmt.Sprintf("%s '%s' #%d, which is newer", kindName(e.Kind), e.SubjectName, e.Number), nil)
 		if err != nil && !errors.Is(err, ErrFinal) {
 			return err
 		}

@@ -20,6 +20,7 @@ var migrations = []*gormigrate.Migration{
 	migration0004Inventory,
 	migration0005Assets,
 	migration0006Packages,
+	migration0007Steps,
 	migration0008Limits,
 	migration0010Deliveries,
 }

@@ -54,14 +54,22 @@ func (s *Store) CreatePipeline(ctx context.Context, p *Pipeline) error {
 		if err := tx.shareRow(ctx, "projects", p.ProjectID); err != nil {
 			return err
 		}
-		return created(tx.writer(ctx).Create(p))
+		if err := created(tx.writer(ctx).Create(p)); err != nil {
+			return err
+		}
+		return tx.putListeners(ctx, p)
 	})
 }
 
 // UpdatePipeline writes what may change of a pipeline: everything but its name.
 func (s *Store) UpdatePipeline(ctx context.Context, p *Pipeline) error {
 	p.UpdatedAt = s.Now()
-	return found(s.writer(ctx).Model(&Pipeline{}).Where("id = ?", p.ID).Select("disabled", "phases", "service_account_name", "updated_at").Updates(p))
+	return s.Tx(ctx, func(tx *Store) error {
+		if err := found(tx.writer(ctx).Model(&Pipeline{}).Where("id = ?", p.ID).Select("disabled", "phases", "service_account_name", "updated_at").Updates(p)); err != nil {
+			return err
+		}
+		return tx.putListeners(ctx, p)
+	})
 }
 
 func (s *Store) pipelines(ctx context.Context) *gorm.DB {

@@ -17,8 +17,14 @@ type ExecutionStep struct {
 	Reason      string
 	// ChildID is the execution that the step runs as, "" for a confirmation or a step that has not begun.
 	ChildID string
-	// Kept says that the step was taken over from the execution that this one retries.
-	Kept       bool
+	// Kept says that the step was taken over: from the execution that this one retries, or from the one whose end started
+	// the pipeline.
+	Kept bool
+	// Detached says that ChildID is an execution of its own, which the step has started and does not wait for: its status
+	// is not the step's.
+	Detached bool
+	// DeliveryID is the delivery that a step which calls a webhook runs as.
+	DeliveryID string
 	StartedAt  *time.Time
 	FinishedAt *time.Time
 }
@@ -33,7 +39,7 @@ func (s *Store) StepsOf(ctx context.Context, executionID string) ([]ExecutionSte
 	}
 	// No COALESCE: in SQLite its result has no type, and a time comes back as text.
 	err := s.reader(ctx).Raw(`SELECT t.*, c.status AS child_status, c.reason AS child_reason, c.started_at AS child_started_at, c.finished_at AS child_finished_at
-		FROM execution_steps t LEFT JOIN executions c ON c.id = t.child_id AND t.child_id <> ''
+		FROM execution_steps t LEFT JOIN executions c ON c.id = t.child_id AND t.child_id <> '' AND NOT t.detached
 		WHERE t.execution_id = ? ORDER BY t.phase, t.step`, executionID).Scan(&rows).Error
 	for _, r := range rows {
 		if r.ChildStatus != nil {
@@ -49,7 +55,10 @@ func (s *Store) StepsOf(ctx context.Context, executionID string) ([]ExecutionSte
 func (s *Store) PutSteps(ctx context.Context, steps ...ExecutionStep) error {
 	return s.Tx(ctx, func(tx *Store) error {
 		for _, t := range steps {
-			set := map[string]any{"status": t.Status, "reason": clip(t.Reason, 4000), "child_id": t.ChildID}
+			set := map[string]any{"status": t.Status, "reason": clip(t.Reason, 4000), "child_id": t.ChildID, "detached": t.Detached}
+			if t.DeliveryID != "" {
+				set["delivery_id"] = t.DeliveryID
+			}
 			if t.StartedAt != nil {
 				set["started_at"] = t.StartedAt
 			}

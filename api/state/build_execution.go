@@ -137,7 +137,7 @@ func (s *surface) cancelBuild(ctx context.Context, r *buildExecutionRequest) (ap
 	if err != nil {
 		return api.Empty{}, err
 	}
-	return s.cancel(ctx, "build:cancel", e)
+	return s.cancel(ctx, e)
 }
 
 func (s *surface) retryBuild(ctx context.Context, r *buildExecutionRequest) (*ExecutionID, error) {
@@ -145,7 +145,7 @@ func (s *surface) retryBuild(ctx context.Context, r *buildExecutionRequest) (*Ex
 	if err != nil {
 		return nil, err
 	}
-	return s.retry(ctx, "build:retry", e, b.Disabled, "")
+	return s.retry(ctx, e, b.Disabled, "")
 }
 
 // BuildTrigger narrows what a triggered build builds. Nothing else of it can be changed for one execution: whoever may
@@ -182,7 +182,7 @@ func (s *surface) triggerBuild(ctx context.Context, r *buildTrigger) (*Execution
 		}
 		d.Commit = r.Body.Commit
 	}
-	return s.trigger(ctx, "build:trigger", buildTriggerOf(b, d))
+	return s.trigger(ctx, buildTriggerOf(b, d))
 }
 
 func buildTriggerOf(b *models.Build, d models.BuildDefinition) executions.TriggerRequest {

@@ -9,6 +9,7 @@ import (
 	"slipway/executions"
 	"slipway/internal/problem"
 	"slipway/models"
+	"slipway/policies"
 )
 
 // Execution is what the executions of builds, deployment jobs and pipelines have in common.
@@ -73,38 +74,31 @@ func (s *surface) execution(ctx context.Context, kind, subjectID, id string) (*m
 	return e, missing(err, "there is no such execution")
 }
 
-// trigger starts an execution for a request of the API, with its line in the audit log.
-func (s *surface) trigger(ctx context.Context, action string, r executions.TriggerRequest) (*ExecutionID, error) {
+// trigger starts an execution for a request of the API, with its line in the audit log. A webhook's line names what was
+// called: nobody logged in.
+func (s *surface) trigger(ctx context.Context, r executions.TriggerRequest) (*ExecutionID, error) {
 	by := api.SubjectOf(ctx)
 	if r.Trigger.Type == "" {
 		r.Trigger = models.Trigger{Type: "api", SubjectKind: by.Kind, SubjectID: by.ID, SubjectName: by.Name}
 	}
+	if r.Trigger.Type == "webhook" {
+		by = policies.Subject{Kind: "webhook", ID: r.SubjectID, Name: r.SubjectName}
+	}
+	r.AuditTrigger(by)
 	e, err := s.Executions.Trigger(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	entry := audit(action, r.Kind, r.SubjectID, r.SubjectName)
-	entry.ProjectID = r.ProjectID
-	return &ExecutionID{ID: e.ID}, s.record(ctx, entry, e)
+	return &ExecutionID{ID: e.ID}, nil
 }
 
-// record writes the audit line of a change that Executions made. It cannot stand in the same transaction: an execution
-// is recorded before its workflow starts, and what the start answers decides whether it was one.
-func (s *surface) record(ctx context.Context, entry *models.AuditEntry, e *models.Execution) error {
-	entry.Detail = map[string]any{"execution": e.ID, "number": e.Number}
-	return s.change(ctx, entry, func(*models.Store) error { return nil })
-}
-
-func (s *surface) cancel(ctx context.Context, action string, e *models.Execution) (api.Empty, error) {
-	if err := s.Executions.Cancel(ctx, e.ID, api.SubjectOf(ctx)); err != nil {
-		return api.Empty{}, err
-	}
-	return api.Empty{}, s.record(ctx, audit(action, e.Kind, e.SubjectID, e.SubjectName), e)
+func (s *surface) cancel(ctx context.Context, e *models.Execution) (api.Empty, error) {
+	return api.Empty{}, s.Executions.Cancel(ctx, e.ID, api.SubjectOf(ctx))
 }
 
 // retry runs an ended execution again. from is for pipelines: "" goes on from the phase that failed, start runs all, the
 // name of a step goes on from there.
-func (s *surface) retry(ctx context.Context, action string, e *models.Execution, disabled bool, from string) (*ExecutionID, error) {
+func (s *surface) retry(ctx context.Context, e *models.Execution, disabled bool, from string) (*ExecutionID, error) {
 	if disabled {
 		return nil, isDisabled(e.Kind, e.SubjectName)
 	}
@@ -112,7 +106,7 @@ func (s *surface) retry(ctx context.Context, action string, e *models.Execution,
 	if err != nil {
 		return nil, err
 	}
-	return &ExecutionID{ID: again.ID}, s.record(ctx, audit(action, e.Kind, e.SubjectID, e.SubjectName), again)
+	return &ExecutionID{ID: again.ID}, nil
 }
 
 func isDisabled(kind, name string) error {

@@ -384,6 +384,6 @@ func (s *surface) runJob(ctx context.Context, j *models.DeploymentJob, d models.
 	if j.Disabled {
 		return nil, isDisabled(models.KindDeployment, j.Name)
 	}
-	return s.trigger(ctx, jobTrigger, executions.TriggerRequest{Kind: models.KindDeployment, ProjectID: j.ProjectID, EnvironmentID: j.EnvironmentID,
+	return s.trigger(ctx, executions.TriggerRequest{Kind: models.KindDeployment, ProjectID: j.ProjectID, EnvironmentID: j.EnvironmentID,
 		SubjectID: j.ID, SubjectName: j.Name, TaskQueue: j.TaskQueue, Definition: d})
 }

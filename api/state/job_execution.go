@@ -118,7 +118,7 @@ func (s *surface) cancelJob(ctx context.Context, r *jobExecutionRequest) (api.Em
 	if err != nil {
 		return api.Empty{}, err
 	}
-	return s.cancel(ctx, "deployment-job:cancel", e)
+	return s.cancel(ctx, e)
 }
 
 func (s *surface) retryJob(ctx context.Context, r *jobExecutionRequest) (*ExecutionID, error) {
@@ -126,7 +126,7 @@ func (s *surface) retryJob(ctx context.Context, r *jobExecutionRequest) (*Execut
 	if err != nil {
 		return nil, err
 	}
-	return s.retry(ctx, "deployment-job:retry", e, j.Disabled, "")
+	return s.retry(ctx, e, j.Disabled, "")
 }
 
 type jobLogsRequest struct {

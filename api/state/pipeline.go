@@ -311,7 +311,7 @@ func (s *surface) triggerPipeline(ctx context.Context, r *pipelineRequest) (*Exe
 	if len(p.Phases) == 0 {
 		return nil, problem.New(problem.Conflict, "the pipeline '%s' has no phases yet", p.Name)
 	}
-	return s.trigger(ctx, "pipeline:trigger", pipelineTriggerOf(p))
+	return s.trigger(ctx, pipelineTriggerOf(p))
 }
 
 func pipelineTriggerOf(p *models.Pipeline) executions.TriggerRequest {

@@ -222,7 +222,7 @@ func (s *surface) cancelPipeline(ctx context.Context, r *pipelineExecutionReques
 	if err != nil {
 		return api.Empty{}, err
 	}
-	return s.cancel(ctx, "pipeline:cancel", e)
+	return s.cancel(ctx, e)
 }
 
 type pipelineRetry struct {
@@ -236,7 +236,7 @@ func (s *surface) retryPipeline(ctx context.Context, r *pipelineRetry) (*Executi
 	if err != nil {
 		return nil, err
 	}
-	return s.retry(ctx, "pipeline:retry", e, p.Disabled, r.From)
+	return s.retry(ctx, e, p.Disabled, r.From)
 }
 
 type confirmationRequest struct {

@@ -66,7 +66,7 @@ func (s *surface) buildWebhook(ctx context.Context, r *buildWebhookRequest) (*We
 	req := buildTriggerOf(b, d)
 	req.Trigger = triggeredBy("build", b.ID, b.Name)
 	req.IdempotencyKey = p.key(b.ID, r.Body, secret != "")
-	return s.webhookTrigger(ctx, "build:trigger", req, commit)
+	return s.webhookTrigger(ctx, req, commit)
 }
 
 // commitOf gives the commit that a push brought to a branch. A bare request brings none. Where a build names no branch,
@@ -98,15 +98,13 @@ func (p push) key(subjectID string, body []byte, isSigned bool) string {
 	return "webhook:" + subjectID + ":" + hex.EncodeToString(sum[:])
 }
 
-func (s *surface) webhookTrigger(ctx context.Context, action string, r executions.TriggerRequest, commit *models.Commit) (*WebhookResult, error) {
-	id, err := s.trigger(ctx, action, r)
+func (s *surface) webhookTrigger(ctx context.Context, r executions.TriggerRequest, commit *models.Commit) (*WebhookResult, error) {
+	if commit != nil && commit.Revision != "" {
+		r.Commit = commit
+	}
+	id, err := s.trigger(ctx, r)
 	if err != nil {
 		return nil, err
-	}
-	if commit != nil && commit.Revision != "" {
-		if err := s.Store.SetCommit(ctx, id.ID, *commit); err != nil {
-			return nil, err
-		}
 	}
 	return &WebhookResult{ID: id.ID}, nil
 }
@@ -154,7 +152,7 @@ func (s *surface) pipelineWebhook(ctx context.Context, r *pipelineWebhookRequest
 	req := pipelineTriggerOf(p)
 	req.Trigger = triggeredBy("pipeline", p.ID, p.Name)
 	req.IdempotencyKey = what.key(t.ID, r.Body, secret != "")
-	return s.webhookTrigger(ctx, "pipeline:trigger", req, commit)
+	return s.webhookTrigger(ctx, req, commit)
 }
 
 // pushedTo says whether one of the pipeline's builds builds a branch that was pushed to, and gives the commit.
