@@ -68,7 +68,7 @@ func (s *surface) jobRows() []api.Row {
 		{Method: http.MethodDelete, Path: jobPath, Operation: "deleteADeploymentJob", Summary: "Delete a deployment job.",
 			Permission: s.in("deployment-job:delete"), Handler: api.Handle(s.deleteJob)},
 		{Method: http.MethodPost, Path: jobPath + "trigger", Operation: "triggerADeploymentJob", Summary: "Trigger a deployment job.",
-			Permission: s.in(jobTrigger), Handler: api.Handle(s.triggerJob(models.ActionDeploy))},
+			Permission: s.in(jobTrigger), Handler: api.Handle(s.deployJob)},
 		{Method: http.MethodPost, Path: jobPath + "trigger/destroy", Operation: "requestToDestroyADeployment", Summary: "Request to destroy a deployment.",
 			Permission: s.in(jobTrigger), Handler: api.Handle(s.triggerJob(models.ActionDestroy))},
 		{Method: http.MethodPost, Path: jobPath + "trigger/errand", Operation: "requestToRunAnErrandOnADeployment", Summary: "Request to run an errand on a deployment.",
@@ -354,6 +354,31 @@ func (s *surface) triggerJob(action string) func(context.Context, *jobRequest) (
 		}
 		return s.runJob(ctx, j, j.Definition(action))
 	}
+}
+
+// DeployOverrides say what one deployment does differently from its job; without a body nothing.
+type DeployOverrides struct {
+	// Version is deployed this once instead of the job's: exact, a query or a tag.
+	Version string `json:"version" validate:"max=100"`
+}
+
+type deployRequest struct {
+	jobRequest
+	Body *DeployOverrides `body:"json"`
+}
+
+func (s *surface) deployJob(ctx context.Context, r *deployRequest) (*ExecutionID, error) {
+	j, err := s.job(ctx, r.jobRequest)
+	if err != nil {
+		return nil, err
+	}
+	d := j.Definition(models.ActionDeploy)
+	if r.Body != nil && r.Body.Version != "" {
+		if _, d.Version, err = splitRelease(j.Release, r.Body.Version); err != nil {
+			return nil, err
+		}
+	}
+	return s.runJob(ctx, j, d)
 }
 
 // ErrandBody names an errand of the deployed release and what it is given.

@@ -3,6 +3,7 @@ package state_test
 import (
 	"context"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -164,5 +165,34 @@ func TestDeploymentJobExecutions(t *testing.T) {
 		require.Equal(t, ids[0], walter.get(path + "executions/" + again + "/").object()["retry_of"])
 		require.Equal(t, "script deploy.sh exited with status 3", walter.get(path + "executions/" + ids[0] + "/").object()["reason"])
 		require.Contains(t, k.as("olga").delete(path).is(http.StatusConflict), "execution 5 of deployment job 'my/web' is new")
+	})
+}
+
+// A deployment may be asked for another version than the job's, this once.
+func TestDeployAnotherVersionOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, k *kit) {
+		withThings(k)
+		path := devJobs + "by-name/web/"
+		before := k.as("walter").get(path).object()
+		ran := func(body any) string {
+			t.Helper()
+			e, err := k.store.ExecutionByID(t.Context(), k.as("walter").post(path+"trigger", body).id())
+			require.NoError(t, err)
+			var d models.DeploymentDefinition
+			require.NoError(t, e.DefinitionInto(&d))
+			return d.Version
+		}
+		require.Equal(t, before["version"], ran(nil))
+		require.Equal(t, before["version"], ran(map[string]any{}))
+		require.Equal(t, before["version"], ran(map[string]any{"version": ""}))
+		for _, version := range []string{"1.0", "v1.0", "0.1.@", "latest", "production"} {
+			require.Equal(t, version, ran(map[string]any{"version": version}))
+		}
+		after := k.as("walter").get(path).object()
+		require.Equal(t, before["version"], after["version"], "the job stays as it is")
+		for _, bad := range []any{map[string]any{"version": "a b"}, map[string]any{"version": strings.Repeat("9", 200)}, map[string]any{"release": "other/app"}, "[]"} {
+			k.as("walter").post(path+"trigger", bad).is(http.StatusBadRequest)
+		}
+		k.as("rita").post(path+"trigger", map[string]any{"version": "1.0"}).is(http.StatusForbidden)
 	})
 }
