@@ -68,6 +68,18 @@ bench: temporal ## measure; every figure ends as a RATIO line (docs/benchmarks.m
 bench-assets: ## measure assets on PostgreSQL, one million of them (N=5000000 for more; docs/benchmarks-assets.md)
 	go test -count=1 -timeout 1h -tags bench -run '^TestAssetsBench' -v ./bench/assets
 
+# A full second compilation takes minutes, so this is not part of check. The copy has another path and other times of
+# files, the second build its own empty cache: only what the sources say may reach the program.
+.PHONY: reproducible
+reproducible: build ## build a second time, elsewhere and from nothing, and compare the programs
+	@copy=$$(mktemp -d); trap 'rm -rf "$$copy"' EXIT; \
+	git clone -q . "$$copy/elsewhere"; mkdir "$$copy/cache"; \
+	first=$$copy/first second=$$copy/second; \
+	$(GO_BUILD) -buildvcs=false -o "$$first" ./cmd/slipway; \
+	(cd "$$copy/elsewhere" && GOCACHE=$$copy/cache $(GO_BUILD) -buildvcs=false -o "$$second" ./cmd/slipway); \
+	sha256sum "$$first" "$$second" | cut -c1-64; \
+	cmp "$$first" "$$second" && echo "reproducible: the two programs are the same"
+
 .PHONY: fmt
 fmt: ## format the code
 	gofmt -w $$(git ls-files -co --exclude-standard '*.go')

@@ -1,9 +1,6 @@
 package api
 
 import (
-	"net"
-	"net/http"
-	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -107,23 +104,4 @@ func (l *loginLimiter) prune(now time.Time) {
 	if len(l.buckets) > maxBuckets/2 {
 		clear(l.buckets)
 	}
-}
-
-// connectionAddress is the caller's address as the connection shows it. Of an IPv6 address the network counts: its
-// owner has all of it.
-func connectionAddress(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	ip, err := netip.ParseAddr(host)
-	if err != nil {
-		return host
-	}
-	if ip = ip.Unmap().WithZone(""); ip.Is6() {
-		if p, err := ip.Prefix(64); err == nil {
-			return p.String()
-		}
-	}
-	return ip.String()
 }

@@ -20,7 +20,17 @@ import (
 
 // API builds the HTTP handler of all surfaces. It fails where the route table has a mistake.
 func (a *App) API() (*api.Server, error) {
-	auth, err := api.NewAuthenticator(a.Store, api.AuthenticatorOptions{None: a.Config.Auth == "none", Log: a.Log})
+	proxies, err := a.Config.Proxies()
+	if err != nil {
+		return nil, err
+	}
+	address := api.ForwardedAddress(proxies)
+	options := api.AuthenticatorOptions{None: a.Config.Auth == "none", Address: address, Log: a.Log}
+	if origin := a.Config.Origin(); origin != "" {
+		// A proxy may send its own name for the host: pages of the public address are Slipway's all the same.
+		options.TrustedOrigins = []string{origin}
+	}
+	auth, err := api.NewAuthenticator(a.Store, options)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +63,7 @@ func (a *App) API() (*api.Server, error) {
 			PublicURL: a.Config.PublicURL, Logger: a.Log}),
 		ownGroup,
 	}
-	return api.New(api.Options{Groups: groups, Authenticator: apipackages.NewAuthenticator(apipackages.AuthenticatorOptions{Next: releases.ForLogins(auth), Repository: repository, Log: a.Log}), Policy: a.Policy, Logger: a.Log, Metrics: a.requests, Tracer: a.tracer, Ready: a.Store.Ping})
+	return api.New(api.Options{Groups: groups, Authenticator: apipackages.NewAuthenticator(apipackages.AuthenticatorOptions{Next: releases.ForLogins(auth), Repository: repository, Address: address, Log: a.Log}), Policy: a.Policy, Logger: a.Log, Metrics: a.requests, Tracer: a.tracer, Ready: a.Store.Ping})
 }
 
 // projectOfNamespace is how the API finds whose roles decide about a namespace.

@@ -181,6 +181,7 @@ func (a *App) Reconcile(ctx context.Context) {
 	var all sync.WaitGroup
 	all.Go(func() { a.Service.Reconcile(ctx) })
 	all.Go(func() { a.Inventory.RunSweeper(ctx) })
+	all.Go(func() { a.sweepTokens(ctx) })
 	all.Wait()
 }
 

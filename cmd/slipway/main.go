@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -73,8 +74,18 @@ func openStore(ctx context.Context) (*models.Store, error) {
 }
 
 func newVersionCommand() *cobra.Command {
-	return &cobra.Command{Use: "version", Short: "Print the version", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
-		_, err := fmt.Fprintln(cmd.OutOrStdout(), buildinfo.Version)
-		return err
+	var materials bool
+	cmd := &cobra.Command{Use: "version", Short: "Print the version, or what this program is made of", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		if !materials {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), buildinfo.Version)
+			return err
+		}
+		b, ok := debug.ReadBuildInfo()
+		if !ok {
+			return errors.New("this program was built without module information")
+		}
+		return buildinfo.WriteMaterials(cmd.OutOrStdout(), b)
 	}}
+	cmd.Flags().BoolVar(&materials, "sbom", false, "print the bill of materials: every module with version, licences and hash, as CycloneDX JSON")
+	return cmd
 }

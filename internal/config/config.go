@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -47,6 +48,9 @@ type Config struct {
 	MetricsListen string `env:"SLIPWAY_METRICS_LISTEN" yaml:"metrics_listen"`
 	// PublicURL is what links in mails and login methods begin with; "" uses the request's own host.
 	PublicURL string `env:"SLIPWAY_PUBLIC_URL" yaml:"public_url"`
+	// TrustedProxies are the networks of the reverse proxies before the API, as in 10.0.0.0/8: only what they write into
+	// X-Forwarded-For says where a caller comes from. Empty: the connection does.
+	TrustedProxies []string `env:"SLIPWAY_TRUSTED_PROXIES" yaml:"trusted_proxies" envSeparator:","`
 	// DatabaseURL is postgres://... or sqlite:PATH. It may hold a password.
 	DatabaseURL Secret `env:"SLIPWAY_DATABASE_URL" yaml:"database_url"`
 	// DatabaseConnections bounds the pool of one process.
@@ -195,6 +199,32 @@ func (c *Config) KeyPath() string {
 	return filepath.Join(c.DataDir, "keyset.json")
 }
 
+// Proxies are the networks of TrustedProxies. A single address is a network of its own.
+func (c *Config) Proxies() ([]netip.Prefix, error) {
+	var list []netip.Prefix
+	for _, text := range c.TrustedProxies {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			a, addrErr := netip.ParseAddr(text)
+			if addrErr != nil {
+				return nil, fmt.Errorf("SLIPWAY_TRUSTED_PROXIES has %q, expected networks such as 10.0.0.0/8 or addresses", text)
+			}
+			p = netip.PrefixFrom(a, a.BitLen())
+		}
+		list = append(list, p)
+	}
+	return list, nil
+}
+
+// Origin is the scheme and host of PublicURL, as a browser names it in the header Origin; "" where there is none.
+func (c *Config) Origin() string {
+	u, err := url.Parse(c.PublicURL)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}
+
 // Check lists every mistake.
 func (c *Config) Check() error {
 	var errs []error
@@ -220,6 +250,9 @@ func (c *Config) Check() error {
 		if u, err := url.Parse(c.PublicURL); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 			bad("SLIPWAY_PUBLIC_URL is %q, expected an absolute http or https URL", c.PublicURL)
 		}
+	}
+	if _, err := c.Proxies(); err != nil {
+		errs = append(errs, err)
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		bad("SLIPWAY_TLS_CERT and SLIPWAY_TLS_KEY go together")

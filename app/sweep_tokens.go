@@ -1,0 +1,35 @@
+package app
+
+import (
+	"context"
+	"time"
+)
+
+// Every login and every script's run leaves a token behind. Ended ones are kept for a while, so that the list of tokens
+// can still say what ended when.
+const (
+	sweepTokensEvery = 6 * time.Hour
+	keepEndedTokens  = 30 * 24 * time.Hour
+)
+
+// sweepTokens removes tokens that ended long ago, until ctx ends. Several processes may do so at once.
+func (a *App) sweepTokens(ctx context.Context) {
+	t := time.NewTicker(sweepTokensEvery)
+	defer t.Stop()
+	for {
+		n, err := a.Store.DeleteEndedTokens(ctx, a.Store.Now().Add(-keepEndedTokens))
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			a.Log.WarnContext(ctx, "tokens that ended long ago could not be removed", "error", err)
+		case n > 0:
+			a.Log.InfoContext(ctx, "removed tokens that ended long ago", "count", n)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
