@@ -63,6 +63,8 @@ type Options struct {
 	Ready func(ctx context.Context) error
 	// Timeout bounds a request that is not a stream; 0 means 60 s.
 	Timeout time.Duration
+	// CrossOrigins are the other sites whose pages may call something.
+	CrossOrigins []CrossOrigin
 }
 
 // Server is the HTTP handler of all surfaces.
@@ -77,6 +79,8 @@ type Server struct {
 	surfaces map[*Row]*Surface
 	ready    func(ctx context.Context) error
 	timeout  time.Duration
+
+	crossOrigins []CrossOrigin
 }
 
 // New checks the table and builds the handler. It returns every mistake in the table at once: a row without a
@@ -97,7 +101,7 @@ func New(o Options) (*Server, error) {
 		o.Ready = func(context.Context) error { return nil }
 	}
 	s := &Server{auth: o.Authenticator, policy: o.Policy, logger: o.Logger, metrics: o.Metrics, tracer: o.Tracer, groups: o.Groups,
-		surfaces: map[*Row]*Surface{}, ready: o.Ready, timeout: o.Timeout}
+		surfaces: map[*Row]*Surface{}, ready: o.Ready, timeout: o.Timeout, crossOrigins: o.CrossOrigins}
 	if err := checkTable(o.Groups, o.Policy.Known); err != nil {
 		return nil, err
 	}
@@ -167,7 +171,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.logger.ErrorContext(ctx, "panic in a request", "request_id", id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 		s.writeError(w, r, s.surfaceFor(r.URL.Path), problem.New(problem.Internal, "internal error"))
 	}()
-	s.engine.ServeHTTP(w, r)
+	if !s.crossOrigin(w, r) {
+		s.engine.ServeHTTP(w, r)
+	}
 }
 
 type requestIDKey struct{}

@@ -12,7 +12,9 @@ import (
 	"slipway/api/releases"
 	"slipway/api/state"
 	"slipway/assets"
+	"slipway/executions"
 	"slipway/internal/buildinfo"
+	"slipway/internal/config"
 	"slipway/internal/fetch"
 	"slipway/models"
 	"slipway/packages"
@@ -26,7 +28,7 @@ func (a *App) API() (*api.Server, error) {
 	}
 	address := api.ForwardedAddress(proxies)
 	options := api.AuthenticatorOptions{None: a.Config.Auth == "none", Address: address, Log: a.Log}
-	if origin := a.Config.Origin(); origin != "" {
+	if origin := config.Origin(a.Config.PublicURL); origin != "" {
 		// A proxy may send its own name for the host: pages of the public address are Slipway's all the same.
 		options.TrustedOrigins = []string{origin}
 	}
@@ -50,7 +52,11 @@ func (a *App) API() (*api.Server, error) {
 	}
 	repository := packages.NewRepository(a.Packages, nil)
 	repositoryOptions := apipackages.Options{Store: a.Store, Service: a.Packages, Repository: repository, Policy: a.Policy, Scopes: scopes, PublicURL: a.Config.PublicURL}
-	ownGroup := own.New(own.Options{Store: a.Store, Policy: a.Policy, Scopes: scopes, Authenticator: auth, Executions: a.Service, PublicURL: a.Config.PublicURL, Version: buildinfo.Version})
+	ownGroup := own.New(own.Options{
+		Store: a.Store, Policy: a.Policy, Scopes: scopes, Authenticator: auth, Executions: a.Service, Version: buildinfo.Version,
+		PublicURL: a.Config.PublicURL,
+		Codec:     executions.NewCodec(a.Keys),
+	})
 	ownGroup.Rows = append(ownGroup.Rows, apipackages.SourceRows(apipackages.SourceOptions{Options: repositoryOptions, Mirrors: a.Mirrors,
 		CheckURL: func(url string) error { return fetch.CheckURL(url, a.sourcePolicy()) }})...)
 	ownGroup.Rows = append(ownGroup.Rows, apiassets.OwnRows(apiassets.OwnOptions{Store: a.Store, Service: a.Assets, Scopes: scopes,
@@ -63,7 +69,11 @@ func (a *App) API() (*api.Server, error) {
 			PublicURL: a.Config.PublicURL, Logger: a.Log}),
 		ownGroup,
 	}
-	return api.New(api.Options{Groups: groups, Authenticator: apipackages.NewAuthenticator(apipackages.AuthenticatorOptions{Next: releases.ForLogins(auth), Repository: repository, Address: address, Log: a.Log}), Policy: a.Policy, Logger: a.Log, Metrics: a.requests, Tracer: a.tracer, Ready: a.Store.Ping})
+	var others []api.CrossOrigin
+	if ui := config.Origin(a.Config.TemporalUIURL); ui != "" {
+		others = append(others, api.CrossOrigin{Origin: ui, Prefix: own.CodecPath + "/"})
+	}
+	return api.New(api.Options{Groups: groups, CrossOrigins: others, Authenticator: apipackages.NewAuthenticator(apipackages.AuthenticatorOptions{Next: releases.ForLogins(auth), Repository: repository, Address: address, Log: a.Log}), Policy: a.Policy, Logger: a.Log, Metrics: a.requests, Tracer: a.tracer, Ready: a.Store.Ping})
 }
 
 // projectOfNamespace is how the API finds whose roles decide about a namespace.

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"slices"
 
+	"go.temporal.io/sdk/converter"
+
 	"slipway/api"
 	"slipway/api/confirm"
 	"slipway/api/follow"
@@ -33,6 +35,8 @@ type Options struct {
 	Executions    Executions
 	// PublicURL is what links to confirmations begin with; "" makes them paths of this server.
 	PublicURL string
+	// Codec decrypts the payloads of workflow histories.
+	Codec converter.PayloadCodec
 	// Version is the program's.
 	Version string
 }
@@ -50,7 +54,14 @@ func New(o Options) api.Group {
 	s := &surface{Options: o,
 		follow:  follow.Follower{Logs: o.Executions, Store: o.Store, Authenticator: o.Authenticator, Policy: o.Policy},
 		confirm: confirm.Links{Executions: o.Executions, Store: o.Store, Scopes: o.Scopes, Policy: o.Policy}}
-	return api.Group{Surface: Surface(), Rows: slices.Concat(s.identityRows(), s.executionRows(), s.confirmationRows(), s.historyRows(), s.auditRows())}
+	return api.Group{Surface: Surface(), Rows: slices.Concat(
+		s.identityRows(),
+		s.executionRows(),
+		s.confirmationRows(),
+		s.historyRows(),
+		s.auditRows(),
+		s.codecRows(),
+	)}
 }
 
 // Surface is the shape of the surface's answers and errors.

@@ -30,6 +30,9 @@ import (
 	"slipway/policies"
 )
 
+// webUI is where people reach Temporal's Web UI.
+const webUI = "https://temporal.example.com"
+
 // kit is the whole API as it runs: the real router, policy, authentication and store. Only Temporal is a fake.
 type kit struct {
 	t        testing.TB
@@ -85,10 +88,14 @@ func newKit(t testing.TB, url string) *kit {
 	scopes := api.NewScopes(store, api.ScopesOptions{})
 	k.groups = []api.Group{
 		state.New(state.Options{Store: store, Policy: engine, Scopes: scopes, Authenticator: auth, Executions: k.service, Queues: []string{"far-away"}, PublicURL: "https://slipway.example.com"}),
-		own.New(own.Options{Store: store, Policy: engine, Scopes: scopes, Authenticator: auth, Executions: k.service, PublicURL: "https://slipway.example.com", Version: "1.2.3"}),
+		own.New(own.Options{
+			Store: store, Policy: engine, Scopes: scopes, Authenticator: auth, Executions: k.service, Version: "1.2.3",
+			PublicURL: "https://slipway.example.com",
+			Codec:     executions.NewCodec(sealer),
+		}),
 	}
 	k.service.SetDecider((&confirm.Links{Executions: k.service, Store: store, Scopes: scopes, Policy: engine}).MayDecideByLink)
-	handler, err := api.New(api.Options{Groups: k.groups, Authenticator: auth, Policy: engine})
+	handler, err := api.New(api.Options{Groups: k.groups, Authenticator: auth, Policy: engine, CrossOrigins: []api.CrossOrigin{{Origin: webUI, Prefix: own.CodecPath + "/"}}})
 	require.NoError(t, err)
 	k.server = httptest.NewServer(handler)
 	t.Cleanup(k.server.Close)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"slipway/api/own"
 	"slipway/app"
 	"slipway/internal/buildinfo"
 	"slipway/internal/config"
@@ -127,12 +128,19 @@ func startDev(ctx context.Context, o devOptions) (_ *devStack, err error) {
 	// Temporal ends last, by Stop: workers that stop tell it what became of their work. A Ctrl-C counts until it is up.
 	temporalContext, end := context.WithCancel(context.WithoutCancel(ctx))
 	started := context.AfterFunc(ctx, end)
-	d.temporal, err = temporaldev.Start(temporalContext, temporaldev.Options{DataDir: filepath.Join(o.Dir, "temporal"), UIPort: o.UIPort, Namespace: cfg.TemporalNamespace, Logger: o.Log})
+	to := temporaldev.Options{DataDir: filepath.Join(o.Dir, "temporal"), UIPort: o.UIPort, Namespace: cfg.TemporalNamespace, Logger: o.Log}
+	if cfg.TemporalEncrypt {
+		to.CodecEndpoint = d.url + own.CodecPath
+	}
+	d.temporal, err = temporaldev.Start(temporalContext, to)
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	started()
 	cfg.TemporalAddress = d.temporal.HostPort
+	if cfg.TemporalUIURL == "" {
+		cfg.TemporalUIURL = d.temporal.UIURL
+	}
 	if d.app, err = app.Open(ctx, cfg, app.Options{Migrate: true, Workers: true, Process: "dev", Log: o.Log}); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}

@@ -78,6 +78,8 @@ type Config struct {
 	TemporalNamespace string `env:"SLIPWAY_TEMPORAL_NAMESPACE" yaml:"temporal_namespace" envDefault:"default"`
 	// TemporalEncrypt encrypts the payloads in histories with Slipway's key.
 	TemporalEncrypt bool `env:"SLIPWAY_TEMPORAL_ENCRYPT" yaml:"temporal_encrypt"`
+	// TemporalUIURL is where people reach Temporal's Web UI: its pages may ask the API to decrypt what histories hold.
+	TemporalUIURL string `env:"SLIPWAY_TEMPORAL_UI_URL" yaml:"temporal_ui_url"`
 
 	// Queues are the task queues that a worker serves; empty means all.
 	Queues []string `env:"SLIPWAY_QUEUES" yaml:"queues" envSeparator:","`
@@ -216,9 +218,9 @@ func (c *Config) Proxies() ([]netip.Prefix, error) {
 	return list, nil
 }
 
-// Origin is the scheme and host of PublicURL, as a browser names it in the header Origin; "" where there is none.
-func (c *Config) Origin() string {
-	u, err := url.Parse(c.PublicURL)
+// Origin is the scheme and host of an address, as a browser names them in the header Origin; "" where it has none.
+func Origin(address string) string {
+	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {
 		return ""
 	}
@@ -246,9 +248,12 @@ func (c *Config) Check() error {
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		bad("SLIPWAY_LISTEN is %q, expected host:port", c.Listen)
 	}
-	if c.PublicURL != "" {
-		if u, err := url.Parse(c.PublicURL); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-			bad("SLIPWAY_PUBLIC_URL is %q, expected an absolute http or https URL", c.PublicURL)
+	for name, address := range map[string]string{"SLIPWAY_PUBLIC_URL": c.PublicURL, "SLIPWAY_TEMPORAL_UI_URL": c.TemporalUIURL} {
+		if address == "" {
+			continue
+		}
+		if u, err := url.Parse(address); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+			bad("%s is %q, expected an absolute http or https URL", name, address)
 		}
 	}
 	if _, err := c.Proxies(); err != nil {
