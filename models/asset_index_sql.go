@@ -3,11 +3,12 @@ package models
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // assetIndexes lists the indexes of the assets that the newest schema has.
 func (s *Store) assetIndexes() []assetIndex {
-	return append(append([]assetIndex{}, assetIndexes0005["both"]...), assetIndexes0005[string(s.dialect)]...)
+	return slices.Concat(assetIndexes0005["both"], assetIndexes0005[string(s.dialect)], assetIndexes0012[string(s.dialect)])
 }
 
 // EnsureAssetIndexes makes the indexes of the assets that are missing: after a first import, or after one that was
@@ -50,7 +51,7 @@ func (s *Store) dropAssetIndexes(ctx context.Context) error {
 func (s *Store) indexNames(ctx context.Context) (map[string]bool, error) {
 	q := "SELECT name FROM sqlite_master WHERE type = 'index'"
 	if s.dialect == PostgreSQL {
-		q = "SELECT indexname FROM pg_indexes WHERE schemaname = current_schema() AND tablename IN ('assets', 'asset_digests', 'asset_facets')"
+		q = "SELECT indexname FROM pg_indexes WHERE schemaname = current_schema() AND tablename IN ('assets', 'asset_details', 'asset_digests', 'asset_facets')"
 	}
 	var names []string
 	if err := s.writer(ctx).Raw(q).Scan(&names).Error; err != nil {

@@ -86,23 +86,8 @@ func (s *Store) ListAssets(ctx context.Context, q AssetQuery) (*AssetPage, error
 	if len(q.Organizations) == 0 {
 		return page, nil
 	}
-	base, args, err := s.assetCondition(ctx, q)
-	if err != nil {
+	if err := s.readPage(ctx, q, page); err != nil {
 		return nil, err
-	}
-	keys := orderOf(q)
-	ranges, err := rangesAfter(keys, q)
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range ranges {
-		missing := q.Limit + 1 - len(page.Assets)
-		if missing <= 0 {
-			break
-		}
-		if err := s.listRange(ctx, q, page, keys, base, args, r, missing); err != nil {
-			return nil, fmt.Errorf("list assets: %w", err)
-		}
 	}
 	if page.More = len(page.Assets) > q.Limit; page.More {
 		page.Assets = page.Assets[:q.Limit]
@@ -115,6 +100,32 @@ func (s *Store) ListAssets(ctx context.Context, q AssetQuery) (*AssetPage, error
 		slices.Reverse(page.Ordinals)
 	}
 	return page, nil
+}
+
+// readPage reads the rows of a page and, where there are more, one more.
+func (s *Store) readPage(ctx context.Context, q AssetQuery, page *AssetPage) error {
+	if s.dialect == SQLite && q.Filter != nil && q.Search == "" {
+		return s.readPageSQLite(ctx, q, page)
+	}
+	base, args, err := s.assetCondition(ctx, q)
+	if err != nil {
+		return err
+	}
+	keys := orderOf(q)
+	ranges, err := rangesAfter(keys, q)
+	if err != nil {
+		return err
+	}
+	for _, r := range ranges {
+		missing := q.Limit + 1 - len(page.Assets)
+		if missing <= 0 {
+			break
+		}
+		if err := s.listRange(ctx, q, page, keys, base, args, r, missing); err != nil {
+			return fmt.Errorf("list assets: %w", err)
+		}
+	}
+	return nil
 }
 
 // listRange appends the first rows of a range to the page.

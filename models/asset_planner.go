@@ -33,19 +33,16 @@ type rareRows struct {
 	args []any
 }
 
-const (
-	// maxLookups bounds the queries for one filter. What comes after is left as it is.
-	maxLookups = 20
-	// maxListed is how many values a pattern may become. One that matches more is frequent, and is tested row by row.
-	maxListed = 2000
-)
+// maxLookups bounds the queries for one filter. What comes after is left as it is.
+const maxLookups = 20
 
 // planLimits are where one plan becomes better than another. They are variables for tests alone, which try both sides.
 var planLimits = struct {
 	manyAssets   int64 // so many assets make a term frequent
 	fewRows      int64 // so many are fetched and sorted as quickly as a page is found by walking an order
 	frequentHits int64 // so many of a sample make a term frequent
-}{manyAssets: 50_000, fewRows: 5000, frequentHits: 6}
+	listed       int   // so many values or ids a comparison may become; one that matches more is tested row by row
+}{manyAssets: 50_000, fewRows: 5000, frequentHits: 6, listed: 2000}
 
 // Fields that only rewritten filters name. Clients cannot: their filters are checked against publicAssetFields first.
 const (
@@ -109,10 +106,18 @@ func (p *assetPlanner) comparison(c *rsql.Comparison) rsql.Node {
 	negative := c.Operator == rsql.NotEqual || c.Operator == rsql.NotIn
 	switch field {
 	case "config_digest", "manifest_digest", "index_digest":
-		if !pattern {
-			return p.digests(c, field[:1], values, negative)
+		if pattern && field == "config_digest" && p.store.dialect == SQLite {
+			return c // is read with the asset
 		}
-		return c
+		if pattern {
+			return p.digestPattern(c, field[:1], negative)
+		}
+		return p.digests(c, field[:1], values, negative)
+	case "image_labels":
+		if negative {
+			return c // most assets are without the value: a page of them is found at once
+		}
+		return p.imageLabels(c)
 	case "class", "registry", "name", "labels", "tags", "architecture", "os":
 	default:
 		return c
@@ -151,6 +156,9 @@ func (p *assetPlanner) list(c *rsql.Comparison, field, key string, values []stri
 			lines[i] = key + "=" + v
 		}
 	}
+	if field == "architecture" || field == "os" {
+		return p.platform(c, field, values, negative, operator)
+	}
 	if field != "labels" && field != "tags" {
 		return compare(c.Field, operator, values)
 	}
@@ -168,21 +176,12 @@ func (p *assetPlanner) list(c *rsql.Comparison, field, key string, values []stri
 }
 
 // few selects the few assets that have one of some labels or tags (as lines) by their ids. exact is the same as a plain
-// comparison, which SQLite needs besides: its lines are folded.
+// comparison, which is as good on SQLite, where no index serves either.
 func (p *assetPlanner) few(field string, lines []string, exact rsql.Node) rsql.Node {
-	if p.store.dialect == PostgreSQL {
-		return p.rareNode(rareArray(map[string]string{"labels": "labels", "tags": "tag_lines"}[field], lines))
-	}
-	const most = 20
-	if len(lines) > most {
+	if p.store.dialect == SQLite {
 		return exact
 	}
-	var parts []string
-	var args []any
-	for _, l := range lines {
-		parts, args = append(parts, p.store.like("x.search_text")), append(args, rsql.ContainsPattern("\n"+l+"\n"))
-	}
-	return rsql.And{p.rareNode(rareText(strings.Join(parts, " OR "), args...)), exact}
+	return p.rareNode(rareArray(map[string]string{"labels": "labels", "tags": "tag_lines"}[field], lines))
 }
 
 // rareNode makes a comparison of a condition.
@@ -196,11 +195,6 @@ func (p *assetPlanner) rareNode(r rareRows) rsql.Node {
 // others for half as frequent as the last of these.
 func rareArray(column string, values []string) rareRows {
 	return rareRows{sql: "assets.id = ANY(ARRAY(SELECT x.id FROM assets x WHERE x." + column + " && ?::text[]))", args: []any{values}}
-}
-
-// rareText selects assets by their ids, on SQLite: one scan of all texts is quicker than a walk in the list's order.
-func rareText(condition string, args ...any) rareRows {
-	return rareRows{sql: "assets.id IN (SELECT x.id FROM assets x WHERE " + condition + ")", args: args}
 }
 
 func compare(field string, operator rsql.Operator, values []string) *rsql.Comparison {
@@ -224,7 +218,7 @@ func (p *assetPlanner) lookup(where string, args ...any) (found []facetValue, ok
 	}
 	p.lookups--
 	in, list := p.store.among("organization_id", p.organizations)
-	limit := min(maxListed, p.values)
+	limit := min(planLimits.listed, p.values)
 	query := "SELECT field, key, value, CAST(SUM(n) AS bigint) FROM asset_facets WHERE " + in + " AND " + where + " GROUP BY field, key, value LIMIT ?"
 	rows, err := p.store.assetRows(p.ctx, query, append(append([]any{list}, args...), limit+1)...)
 	found, p.err = scanAll(rows, err, func(rows *sql.Rows, v *facetValue) error { return rows.Scan(&v.field, &v.key, &v.value, &v.n) })
@@ -299,15 +293,60 @@ func escaped(text string) string {
 	return p[1 : len(p)-1]
 }
 
+// platform is a comparison of the architecture or the operating system. Of these there are a handful, some of them rare.
+func (p *assetPlanner) platform(c *rsql.Comparison, field string, values []string, negative bool, operator rsql.Operator) rsql.Node {
+	exact := compare(c.Field, operator, values)
+	if negative {
+		return exact
+	}
+	n, known := p.count(field, "", values)
+	switch {
+	case known && n == 0:
+		return never
+	case known && n <= planLimits.fewRows && p.store.dialect == PostgreSQL:
+		return p.rareNode(rareRows{sql: "assets.id = ANY(ARRAY(SELECT x.id FROM assets x WHERE x." + field + " = ANY(?)))", args: []any{values}})
+	}
+	return exact
+}
+
+// imageLabels turns a comparison of an image's label into one of ids, where few images have the value: the labels stand
+// in another table, which is to be asked once and not for each asset.
+func (p *assetPlanner) imageLabels(c *rsql.Comparison) rsql.Node {
+	condition, err := imageLabelFields.Compile(c, p.store.rsqlDialect())
+	if err != nil {
+		return c // the whole filter is refused for it
+	}
+	where, args := condition.Question()
+	return p.byIDs(c, "SELECT "+p.store.idText("d.asset_id")+" FROM asset_details d WHERE "+where, args, false)
+}
+
 // digests turns a comparison of whole digests into one of ids.
 func (p *assetPlanner) digests(c *rsql.Comparison, kind string, values []string, negative bool) rsql.Node {
-	if p.lookups <= 0 {
+	in, list := p.store.among("digest", values)
+	return p.byIDs(c, "SELECT "+p.store.idText("asset_id")+" FROM asset_digests WHERE kind = ? AND "+in, []any{kind, list}, negative)
+}
+
+// digestPattern turns a comparison of digests with a pattern into one of ids, where few match. A pattern that begins
+// with a part of the digest is found by the index.
+func (p *assetPlanner) digestPattern(c *rsql.Comparison, kind string, negative bool) rsql.Node {
+	v := c.Values[0]
+	where, args := "kind = ? AND "+p.store.like("digest"), []any{kind, patternOf(v)}
+	if start := v.Text[:v.Wildcards[0]]; start != "" {
+		start = rsql.Fold(start)
+		where, args = where+" AND digest >= ? AND digest < ?", append(args, start, start+"~") // digits and a to f are below ~
+	}
+	return p.byIDs(c, "SELECT "+p.store.idText("asset_id")+" FROM asset_digests WHERE "+where, args, negative)
+}
+
+// byIDs turns a comparison into one of the ids that a query gives, or leaves it as it is where they are many: a page of
+// those is found by walking the list's order.
+func (p *assetPlanner) byIDs(c *rsql.Comparison, query string, args []any, negative bool) rsql.Node {
+	if p.lookups <= 0 || p.err != nil {
 		return c
 	}
 	p.lookups--
-	in, list := p.store.among("digest", values)
-	limit := min(maxListed, p.values)
-	rows, err := p.store.assetRows(p.ctx, "SELECT DISTINCT "+p.store.idText("asset_id")+" FROM asset_digests WHERE kind = ? AND "+in+" LIMIT ?", kind, list, limit+1)
+	limit := min(planLimits.listed, p.values)
+	rows, err := p.store.assetRows(p.ctx, query+" LIMIT ?", append(args, limit+1)...)
 	ids, err := scanAll(rows, err, func(rows *sql.Rows, id *string) error { return rows.Scan(id) })
 	p.err = err
 	switch {
@@ -322,7 +361,7 @@ func (p *assetPlanner) digests(c *rsql.Comparison, kind string, values []string,
 		operator = rsql.NotIn
 	}
 	slices.Sort(ids)
-	return compare("id", operator, ids)
+	return compare("id", operator, slices.Compact(ids)) // an image may be known by several that match
 }
 
 var digestTerm = regexp.MustCompile(`^(sha256:|sha512:)?[0-9a-f]*$`)
@@ -340,7 +379,7 @@ func (p *assetPlanner) search(term string) (string, []any) {
 	add := func(sql string, more ...any) { parts, args = append(parts, sql), append(args, more...) }
 	pattern := rsql.ContainsPattern(term)
 	if p.store.dialect == SQLite {
-		p.searchSQLite(pattern, add)
+		add(p.store.like("assets.search_text"), pattern)
 	} else {
 		p.searchPostgres(term, pattern, add)
 	}
@@ -349,22 +388,6 @@ func (p *assetPlanner) search(term string) (string, []any) {
 		return noAsset(term)
 	}
 	return "(" + strings.Join(parts, " OR ") + ")", args
-}
-
-// searchSQLite looks through the texts of all assets: in the list's order where the term is frequent, else at once.
-func (p *assetPlanner) searchSQLite(pattern string, add func(string, ...any)) {
-	found, ok := p.lookup("field IN ('registry', 'repository', 'labels', 'tags') AND "+p.store.like("folded"), pattern)
-	var n int64
-	for _, f := range found {
-		n += f.n
-	}
-	switch {
-	case !ok || n > planLimits.fewRows:
-		add(p.store.like("assets.search_text"), pattern)
-	case n > 0:
-		rare := rareText(p.store.like("x.search_text"), pattern)
-		add(rare.sql, rare.args...)
-	}
 }
 
 // searchPostgres looks for the term in the few distinct registries, labels and tags, so that only the repository is

@@ -150,5 +150,10 @@ func (s *Store) groupSource(field string) (from, value string) {
 	case field == "labels":
 		return "assets, json_each(assets.labels) AS x", "x.value"
 	}
+	if s.dialect == SQLite {
+		// The plus sign keeps SQLite from walking the field's index for the order of the groups: it would fetch each row from
+		// another place, which takes five times as long as to read all rows and sort what they have.
+		return "assets", "+assets." + field
+	}
 	return "assets", "assets." + field
 }

@@ -23,6 +23,7 @@ var migrations = []*gormigrate.Migration{
 	migration0007Steps,
 	migration0008Limits,
 	migration0010Deliveries,
+	migration0012Assets,
 }
 
 // Migrate brings the database to the newest schema. Several processes may call it at once: on PostgreSQL an advisory

@@ -110,8 +110,7 @@ func (c *compiler) search(source Source, value Value) (expression, error) {
 	if len(parts) != len(args)+1 {
 		return expression{}, fmt.Errorf("compile a search: %d parameters for %d values", len(parts)-1, len(args))
 	}
-	parts[0], parts[len(parts)-1] = "("+parts[0], parts[len(parts)-1]+")"
-	return expression{Condition: Condition{parts: parts, args: args}}, nil
+	return parenthesized(expression{Condition: Condition{parts: parts, args: args}}), nil
 }
 
 // order compares by order. It is never true for NULL. A date stands for its first moment.

@@ -20,11 +20,12 @@ type Column struct {
 // TextArray is a PostgreSQL text[]. A GIN index on it serves every test but patterns.
 type TextArray struct{ Expr string }
 
-// JSONArray is an array of texts: jsonb on PostgreSQL, JSON text on SQLite. NULL and JSON null count as empty.
+// JSONArray is an array of texts: jsonb on PostgreSQL, JSON text on SQLite, without blanks between its elements, as
+// encoding/json writes it. NULL and JSON null count as empty.
 type JSONArray struct{ Expr string }
 
 // JSONObject is an object whose values are texts: jsonb on PostgreSQL, where a GIN index (jsonb_path_ops too) serves
-// exact tests; JSON text on SQLite. NULL and JSON null count as empty.
+// exact tests; JSON text on SQLite, without blanks, as encoding/json writes it. NULL and JSON null count as empty.
 type JSONObject struct{ Expr string }
 
 // ChildRows is an array whose elements are rows of another table.

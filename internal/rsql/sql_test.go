@@ -159,6 +159,24 @@ func TestSearchFunc(t *testing.T) {
 			require.Equal(t, []int{0}, db.where(t, compiled(t, fields, node, db.dialect)))
 		})
 	}
+	// SQL without parameters, which binds more loosely than what stands beside it.
+	bare := SearchFunc(func(string) (string, []any) { return "n = 0 OR n = 2", nil })
+	fields, err = NewFields(Field{Name: "q", Type: Search, PostgreSQL: bare, SQLite: bare},
+		Field{Name: "name", Type: Text, PostgreSQL: Column{Expr: "name"}, SQLite: Column{Expr: "name"}})
+	require.NoError(t, err)
+	for name, open := range databases {
+		t.Run(name+" without parameters", func(t *testing.T) {
+			db := open(t)
+			a, b := "a", "b"
+			db.insert(t, []asset{{id: "0190a3a4-7b1e-7cc0-8c1d-5f6a7b8c9d00", name: &a}, {id: "0190a3a4-7b1e-7cc0-8c1d-5f6a7b8c9d01", name: &a},
+				{id: "0190a3a4-7b1e-7cc0-8c1d-5f6a7b8c9d02", name: &b}})
+			for filter, expected := range map[string][]int{"q==x": {0, 2}, "q==x;name==a": {0}, "name==b;q==x": {2}, "q==x,name==a": {0, 1, 2}} {
+				node, err := Parse(filter)
+				require.NoError(t, err)
+				require.Equal(t, expected, db.where(t, compiled(t, fields, node, db.dialect)), filter)
+			}
+		})
+	}
 	wrong := SearchFunc(func(string) (string, []any) { return "a = ?", nil })
 	fields, err = NewFields(Field{Name: "q", Type: Search, PostgreSQL: wrong, SQLite: wrong})
 	require.NoError(t, err)

@@ -1,5 +1,7 @@
 package rsql
 
+import "strings"
+
 type sqliteWriter struct{}
 
 // fold changes A to Z only: SQLite is built without ICU.
@@ -25,7 +27,50 @@ func (sqliteWriter) elements(source Source) (from, element string) {
 	return "", ""
 }
 
-func (sqliteWriter) contains(Source, []any) (expression, bool) { return expression{}, false }
+// contains looks for each text, in quotes, in the text of the array before it reads the array: to read the JSON of every
+// row costs several times as much as all else.
+func (w sqliteWriter) contains(source Source, texts []any) (expression, bool) {
+	array, ok := source.(JSONArray)
+	if !ok {
+		return expression{}, false
+	}
+	may, ok := anyInText(array.Expr, texts, func(text string) string { return `"` + text + `"` })
+	if !ok {
+		return expression{}, false
+	}
+	from, element := w.elements(source)
+	return onlyIf(may, concat(raw("EXISTS (SELECT 1 FROM "+from+" AND "+element+" IN ("), parameters(texts), raw("))"))), true
+}
+
+// fewTexts is how many texts are looked for one by one.
+const fewTexts = 8
+
+// anyInText tests whether the text of a JSON document holds any of some texts, each as written, which says what it is in
+// JSON. It gives false where a text could be written in JSON in more than one way.
+func anyInText(expr string, texts []any, written func(text string) string) (expression, bool) {
+	if len(texts) > fewTexts {
+		return expression{}, false
+	}
+	list := make([]expression, len(texts))
+	for i, text := range texts {
+		t, ok := text.(string)
+		if !ok || !plainInJSON(t) {
+			return expression{}, false
+		}
+		list[i] = concat(raw("instr("+expr+", "), bound(written(t)), raw(") > 0"))
+	}
+	return anyOf(list), true
+}
+
+// onlyIf tests what is cheap before what is not. Below a NOT, SQLite computes both sides of an AND.
+func onlyIf(cheap, dear expression) expression {
+	return concat(raw("CASE WHEN "), cheap, raw(" THEN "), dear, raw(" ELSE 0 END"))
+}
+
+// plainInJSON says that every writer of JSON writes the text as it is, without escapes.
+func plainInJSON(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune(`"\&<>'`, r) })
+}
 
 // member compares the key as a parameter. The operators -> and ->> would read it as a path, in which quotes, brackets
 // and dots have a meaning.
@@ -34,8 +79,16 @@ func (sqliteWriter) member(source JSONObject, key string) expression {
 		") AS member WHERE member.type = 'text' AND member.key = "), bound(key), raw(" LIMIT 1)"))
 }
 
-func (sqliteWriter) hasMember(JSONObject, string, []any) (expression, bool) {
-	return expression{}, false
+// hasMember looks for the key and the text together, as contains does.
+func (w sqliteWriter) hasMember(source JSONObject, key string, texts []any) (expression, bool) {
+	if !plainInJSON(key) {
+		return expression{}, false
+	}
+	may, ok := anyInText(source.Expr, texts, func(text string) string { return `"` + key + `":"` + text + `"` })
+	if !ok {
+		return expression{}, false
+	}
+	return onlyIf(may, concat(w.member(source, key), raw(" IN ("), parameters(texts), raw(")"))), true
 }
 
 func (sqliteWriter) emptyObject(source JSONObject) expression {
