@@ -49,6 +49,13 @@ type attempt struct {
 func (a *Scripts) try(ctx context.Context, in workflows.Input, f func(ctx context.Context, t *attempt) (models.Result, error)) (workflows.Outcome, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	if end, ok := ctx.Deadline(); ok && time.Until(end) > time.Hour {
+		// The worker ends an attempt before the server would: one that timed out there is given to a worker again, while this
+		// one still runs, and a deployment that was not told to end would not be repeated but be called interrupted.
+		var free context.CancelFunc
+		ctx, free = context.WithDeadline(ctx, end.Add(-2*endingTime))
+		defer free()
+	}
 	// From the beginning: with the database away, the first question may take longer than the heartbeat timeout.
 	beats := a.heartbeat(ctx, cancel)
 	defer beats()

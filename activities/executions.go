@@ -36,17 +36,7 @@ type Policy interface {
 // Claim gives the row to the workflow. A row that was abandoned or cancelled meanwhile is not claimed. kind is the
 // workflow's: those of deployment jobs take the deployment that they change with their claim.
 func (a *Executions) Claim(ctx context.Context, in workflows.Input, firstRun, kind string) (workflows.ClaimResult, error) {
-	var deployments func(*models.Execution) ([]string, error)
-	if kind == workflows.DeploymentWorkflow {
-		deployments = func(e *models.Execution) ([]string, error) {
-			var d models.DeploymentDefinition
-			if err := e.DefinitionInto(&d); err != nil {
-				return nil, invalid(err)
-			}
-			return []string{d.Deployment}, nil
-		}
-	}
-	c, err := a.Store.ClaimExecution(ctx, in.ExecutionID, firstRun, deployments)
+	c, err := a.Store.ClaimExecution(ctx, in.ExecutionID, firstRun, deploymentsOf(kind))
 	if errors.Is(err, models.ErrConflict) {
 		return a.unclaimed(ctx, in)
 	}
@@ -59,7 +49,7 @@ func (a *Executions) Claim(ctx context.Context, in workflows.Input, firstRun, ki
 	if e.TaskQueue != "" {
 		queue = e.TaskQueue
 	}
-	res := workflows.ClaimResult{Claimed: true, Waiting: c.Waiting, TaskQueue: queue}
+	res := workflows.ClaimResult{Claimed: true, Waiting: c.Waiting, Queued: c.Queued, TaskQueue: queue}
 	switch e.Kind {
 	case models.KindBuild:
 		var d models.BuildDefinition
@@ -67,14 +57,57 @@ func (a *Executions) Claim(ctx context.Context, in workflows.Input, firstRun, ki
 			return res, invalid(err)
 		}
 		res.Plan = deploys(d)
+		limit(&res, d.Limits)
 	case models.KindPipeline:
 		var d models.PipelineDefinition
 		if err := e.DefinitionInto(&d); err != nil {
 			return res, invalid(err)
 		}
-		res.Phases = len(d.Phases)
+		res.Phases, res.CleanUp = len(d.Phases), d.CleanUp()
+		limit(&res, d.Limits)
+	case models.KindDeployment:
+		var d models.DeploymentDefinition
+		if err := e.DefinitionInto(&d); err != nil {
+			return res, invalid(err)
+		}
+		limit(&res, d.Limits)
 	}
 	return res, nil
+}
+
+func limit(res *workflows.ClaimResult, l models.Limits) {
+	res.Limited, res.TimeLimit = l.MaxParallel > 0, l.TimeLimit
+}
+
+// deploymentsOf gives what names the deployments that executions of a workflow change from their beginning; nil for those
+// that change none or learn of them later.
+func deploymentsOf(workflow string) func(*models.Execution) ([]string, error) {
+	if workflow != workflows.DeploymentWorkflow {
+		return nil
+	}
+	return func(e *models.Execution) ([]string, error) {
+		var d models.DeploymentDefinition
+		if err := e.DefinitionInto(&d); err != nil {
+			return nil, invalid(err)
+		}
+		return []string{d.Deployment}, nil
+	}
+}
+
+// Admit asks whether an execution that waits has its place among those that may run side by side.
+func (a *Executions) Admit(ctx context.Context, in workflows.Input, kind string) (workflows.AdmitResult, error) {
+	c, err := a.Store.Admit(ctx, in.ExecutionID, deploymentsOf(kind))
+	if errors.Is(err, models.ErrFinal) {
+		e, err := a.Store.ExecutionByID(ctx, in.ExecutionID)
+		if err != nil {
+			return workflows.AdmitResult{}, err
+		}
+		return workflows.AdmitResult{Ended: &workflows.Outcome{Status: e.Status, Reason: e.Reason}}, nil
+	}
+	if err != nil {
+		return workflows.AdmitResult{}, err
+	}
+	return workflows.AdmitResult{Queued: c.Queued, Waiting: c.Waiting}, nil
 }
 
 // unclaimed says how an execution ended that cannot be claimed.
@@ -120,6 +153,14 @@ func (a *Executions) LockSeen(ctx context.Context, in workflows.Input) error {
 // Finish ends the row. Where somebody else ended it before (a reconciler that saw the workflow closed), that stands, and
 // is what the workflow gets as its outcome.
 func (a *Executions) Finish(ctx context.Context, in workflows.Input, kind string, out workflows.Outcome) (workflows.Outcome, error) {
+	if out.Status == models.StatusCancelled && out.Reason == "cancelled" {
+		// The workflow knows that it was cancelled, the row knows by whom.
+		e, err := a.Store.ExecutionByID(ctx, in.ExecutionID)
+		if err != nil {
+			return out, err
+		}
+		out.Reason = cancelReason(e)
+	}
 	ended, err := a.Service.End(ctx, in.ExecutionID, kind, out.Status, out.Reason)
 	if err != nil || ended {
 		return out, err
@@ -186,23 +227,37 @@ func (a *Executions) BeginPhase(ctx context.Context, in workflows.Input, phase i
 // beginStep records the execution of a step, or why there can be none.
 func (a *Executions) beginStep(ctx context.Context, e *models.Execution, d models.PipelineDefinition, phase int, st models.PipelineStep, run *workflows.StepRun) error {
 	now := a.Store.Now()
-	target, err := a.resolveStep(ctx, e, d, st)
-	var p *problem.Error
-	if errors.As(err, &p) {
+	// impossible records why the step cannot run, where the error says so for people.
+	impossible := func(err error) error {
+		var p *problem.Error
+		if !errors.As(err, &p) {
+			return err
+		}
 		run.Outcome = &workflows.Outcome{Status: models.StatusFailed, Reason: p.Error()}
 		return a.Store.PutSteps(ctx, models.ExecutionStep{ExecutionID: e.ID, Phase: phase, Step: run.Step, Status: models.StatusFailed, Reason: p.Error(), StartedAt: &now, FinishedAt: &now})
 	}
+	target, err := a.resolveStep(ctx, e, d, st)
 	if err != nil {
-		return err
+		return impossible(err)
 	}
+	limit, err := models.ParseTimeLimit(st.TimeLimit)
+	if err != nil {
+		return impossible(problem.New(problem.Unprocessable, "time_limit: %s", err.Error()))
+	}
+	target.Definition = models.WithTimeLimit(target.Definition, limit)
 	target.ParentID, target.ParentPhase, target.ParentStep, target.RootID = e.ID, phase, run.Step, e.RootID
 	target.IdempotencyKey = fmt.Sprintf("%s/%d/%d", e.ID, phase, run.Step)
 	target.Trigger = models.Trigger{Type: "pipeline", SubjectKind: e.Trigger.SubjectKind, SubjectID: e.Trigger.SubjectID, SubjectName: e.Trigger.SubjectName, Execution: e.ID}
-	return a.Store.Tx(ctx, func(tx *models.Store) error {
+	var older []string
+	err = a.Store.Tx(ctx, func(tx *models.Store) error {
 		child, isNew, err := tx.CreateExecution(ctx, *target)
+		if errors.Is(err, models.ErrDeleted) {
+			return problem.Wrap(problem.NotFound, err, "%s was deleted", target.SubjectName)
+		}
 		if err != nil {
 			return err
 		}
+		older = child.Supersedes
 		if d, ok := target.Definition.(models.DeploymentDefinition); ok && isNew {
 			// Steps of one phase begin side by side, but those on one deployment follow each other in the order of the
 			// phase: a smoke test beside a deployment tests what was deployed.
@@ -214,6 +269,11 @@ func (a *Executions) beginStep(ctx context.Context, e *models.Execution, d model
 		run.Workflow, run.TaskQueue = executions.WorkflowOf(child.Kind)
 		return tx.PutSteps(ctx, models.ExecutionStep{ExecutionID: e.ID, Phase: phase, Step: run.Step, Status: models.StatusRunning, ChildID: child.ID, StartedAt: &now})
 	})
+	if err != nil {
+		return impossible(err)
+	}
+	a.Service.CancelOlder(ctx, older)
+	return nil
 }
 
 // PutSteps records the end of steps that have no execution of their own, and that the pipeline goes on.

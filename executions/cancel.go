@@ -3,14 +3,18 @@ package executions
 import (
 	"context"
 	"errors"
+	"time"
 
+	"slipway/internal/problem"
 	"slipway/models"
 	"slipway/policies"
+	"slipway/workflows"
 )
 
 // Cancel asks an execution to end. The request is recorded, sent to the workflow, and sent straight to the workers that
 // run scripts for it or its children, which is what makes it quick. A second cancel, and one that comes after the end,
-// changes nothing and is no error. The first one has its line in the audit log.
+// changes nothing and is no error; only where a cancelled pipeline cleans up, it ends that. The first one has its line in
+// the audit log.
 func (s *Service) Cancel(ctx context.Context, executionID string, by policies.Subject) error {
 	e, err := s.store.ExecutionByID(ctx, executionID)
 	if err != nil {
@@ -25,19 +29,68 @@ func (s *Service) Cancel(ctx context.Context, executionID string, by policies.Su
 	if err != nil {
 		return err
 	}
+	tell := s.stopCleanUp
 	if first {
-		s.bus.Publish(ctx, cancelTopic(executionID))
-		if e.Kind == models.KindPipeline {
-			ids, err := s.store.OpenDescendants(ctx, e.ID)
-			if err != nil {
-				return err
-			}
-			for _, id := range ids {
-				s.bus.Publish(ctx, cancelTopic(id))
-			}
-		}
+		tell = s.spreadCancel
+	}
+	if err := tell(ctx, e); err != nil {
+		return err
 	}
 	return s.tellCancel(ctx, executionID)
+}
+
+// stopCleanUp tells a pipeline that was cancelled before that it is cancelled again: where it cleans up, that ends too.
+func (s *Service) stopCleanUp(ctx context.Context, e *models.Execution) error {
+	if e.Kind != models.KindPipeline {
+		return nil
+	}
+	var d models.PipelineDefinition
+	if err := e.DefinitionInto(&d); err != nil || len(d.CleanUp()) == 0 {
+		return err
+	}
+	ctx, end := context.WithTimeout(ctx, s.cfg.StartTimeout)
+	defer end()
+	if err := s.client.SignalWorkflow(ctx, e.ID, "", workflows.SignalStop, nil); err != nil && !isGone(err) {
+		// Nobody repeats this one, so whoever asked must know.
+		p := problem.Wrap(problem.Unavailable, err, "the workflow service is not available: the clean-up goes on, try again")
+		p.RetryAfter = 5 * time.Second
+		return p
+	}
+	return nil
+}
+
+// CancelOlder tells executions that they were cancelled in favour of a newer one; that they were is recorded already,
+// with the newer one, and the reconciler repeats what fails here.
+func (s *Service) CancelOlder(ctx context.Context, ids []string) {
+	for _, id := range ids {
+		e, err := s.store.ExecutionByID(ctx, id)
+		if err == nil {
+			err = s.spreadCancel(ctx, e)
+		}
+		if err != nil {
+			s.log.WarnContext(ctx, "an older execution could not be told yet that it is cancelled", "execution", id, "error", err)
+			continue
+		}
+		if err := s.tellCancel(ctx, id); err != nil {
+			s.log.WarnContext(ctx, "an older execution could not be ended yet", "execution", id, "error", err)
+		}
+	}
+}
+
+// spreadCancel tells the workers that run scripts of an execution or of what is below it.
+func (s *Service) spreadCancel(ctx context.Context, e *models.Execution) error {
+	s.bus.Publish(ctx, cancelTopic(e.ID))
+	if e.Kind != models.KindPipeline {
+		return nil
+	}
+	ids, err := s.store.OpenDescendants(ctx, e.ID)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		s.bus.Publish(ctx, cancelTopic(id))
+	}
+	return nil
 }
 
 // tellCancel cancels the workflow. One that is gone has ended by itself or was never started: the row is ended here if

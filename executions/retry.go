@@ -2,6 +2,7 @@ package executions
 
 import (
 	"context"
+	"errors"
 
 	"slipway/internal/problem"
 	"slipway/models"
@@ -48,6 +49,9 @@ func (s *Service) Retry(ctx context.Context, executionID string, by policies.Sub
 	if from != "" {
 		req.Audit.Detail["from"] = from
 	}
+	if req.Definition, err = s.limitedAsNow(ctx, old, req.Definition); err != nil {
+		return nil, err
+	}
 	return s.Trigger(ctx, req)
 }
 
@@ -81,6 +85,9 @@ func (s *Service) keptSteps(ctx context.Context, old *models.Execution, d models
 		}
 	}
 	for i, st := range steps {
+		if d.Phases[st.Phase].RunAlways {
+			continue // what is done again must be cleaned up again
+		}
 		b, ok := done[[2]int{st.Phase, st.Step}]
 		if !ok || (firstPhase >= 0 && (st.Phase > firstPhase || st.Phase == firstPhase && st.Step == firstStep)) {
 			continue
@@ -89,4 +96,17 @@ func (s *Service) keptSteps(ctx context.Context, old *models.Execution, d models
 		steps[i] = b
 	}
 	return steps, nil
+}
+
+// limitedAsNow gives a snapshot the limits of today, so that a retry of an execution from before a limit does not slip past
+// it. A time limit that came from a pipeline's step is gone: the retry is no part of that pipeline.
+func (s *Service) limitedAsNow(ctx context.Context, old *models.Execution, definition any) (any, error) {
+	l, err := s.store.LimitsOf(ctx, old.Kind, old.SubjectID)
+	if errors.Is(err, models.ErrNotFound) {
+		return nil, problem.Wrap(problem.NotFound, err, "'%s' was deleted", old.SubjectName)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return models.WithLimits(definition, l), nil
 }

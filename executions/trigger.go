@@ -82,13 +82,21 @@ func (s *Service) Trigger(ctx context.Context, req TriggerRequest) (*models.Exec
 	e, isNew, err := s.store.CreateExecution(ctx, models.NewExecution{Kind: req.Kind, ProjectID: req.ProjectID, EnvironmentID: req.EnvironmentID,
 		SubjectID: req.SubjectID, SubjectName: req.SubjectName, TaskQueue: req.TaskQueue, RetryOf: req.RetryOf, Trigger: req.Trigger,
 		IdempotencyKey: req.IdempotencyKey, Definition: req.Definition, Steps: req.Steps, Commit: req.Commit, Audit: req.Audit, Within: req.Within})
+	if errors.Is(err, models.ErrDeleted) {
+		return nil, problem.Wrap(problem.NotFound, err, "'%s' was deleted", req.SubjectName)
+	}
 	if err != nil {
 		return nil, err
 	}
 	if !isNew {
 		return e, nil
 	}
+	s.CancelOlder(ctx, e.Supersedes)
 	s.metrics.triggered.WithLabelValues(req.Kind, req.Trigger.Type).Inc()
+	if e.Status.Final() { // skipped: as many run as may
+		s.metrics.Finished(e.Kind, e.Status)
+		return e, nil
+	}
 	began := time.Now()
 	if err := s.start(ctx, e); err != nil {
 		if ctx.Err() == nil && s.overloaded(ctx, err, began) {

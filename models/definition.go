@@ -88,6 +88,9 @@ type PipelineDefinition struct {
 type PipelinePhase struct {
 	Name  string         `json:"name" validate:"max=200"`
 	Steps []PipelineStep `json:"steps" validate:"max=100,dive"`
+	// RunAlways makes the phase run also after a failure, a cancellation or the pipeline's time limit: it cleans up. It is
+	// beyond the document, and absent where it is not set.
+	RunAlways bool `json:"run_always,omitempty"`
 }
 
 // The types of pipeline steps.

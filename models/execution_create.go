@@ -68,6 +68,8 @@ func (s *Store) CreateExecution(ctx context.Context, n NewExecution) (*Execution
 		return s.created(ctx, e, n.IdempotencyKey, s.createAtOnce(ctx, e, trigger, n.Audit))
 	}
 	err = s.Tx(ctx, func(tx *Store) error {
+		// It may run again: what a place gave or took is forgotten.
+		e.Number, e.Status, e.Reason, e.FinishedAt, e.Supersedes, e.hasTickets = 0, StatusNew, "", nil, nil, false
 		// The counter's row is locked until the commit: numbers have no gaps.
 		if err := tx.writer(ctx).Raw("INSERT INTO execution_counters (subject_id, last) VALUES (?, 1) ON CONFLICT (subject_id) DO UPDATE SET last = execution_counters.last + 1 WHERE execution_counters.last >= 0 RETURNING last",
 			n.SubjectID).Scan(&e.Number).Error; err != nil {
@@ -88,7 +90,7 @@ func (s *Store) CreateExecution(ctx context.Context, n NewExecution) (*Execution
 			}
 		}
 		if limited {
-			if err := tx.takePlace(ctx, e, n.Definition); err != nil {
+			if err := tx.takePlace(ctx, e, n); err != nil {
 				return err
 			}
 		}

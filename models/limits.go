@@ -69,6 +69,38 @@ func (l Limits) Shorter(other time.Duration) Limits {
 	return l
 }
 
+// WithLimits gives a snapshot other limits. Snapshots of kinds without limits stay as they are.
+func WithLimits(definition any, l Limits) any {
+	switch d := definition.(type) {
+	case BuildDefinition:
+		d.Limits = l
+		return d
+	case DeploymentDefinition:
+		d.Limits = l
+		return d
+	case PipelineDefinition:
+		d.Limits = l
+		return d
+	}
+	return definition
+}
+
+// WithTimeLimit gives a snapshot whose execution may take no longer than d, whatever its own limit; 0 changes nothing.
+func WithTimeLimit(definition any, d time.Duration) any {
+	return WithLimits(definition, limitsOf(definition).Shorter(d))
+}
+
+// CleanUp lists the phases that also run after a failure or a cancellation.
+func (d PipelineDefinition) CleanUp() []int {
+	var list []int
+	for i, ph := range d.Phases {
+		if ph.RunAlways {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
 // limitsOf gives the limits in a snapshot.
 func limitsOf(definition any) Limits {
 	switch d := definition.(type) {

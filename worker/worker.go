@@ -114,6 +114,7 @@ func register(o Options, queue string, r sdk.Registry) error {
 		act(e.Claim, workflows.ActivityClaim)
 		act(e.RequestLocks, workflows.ActivityLocks)
 		act(e.LockSeen, workflows.ActivityLockSeen)
+		act(e.Admit, workflows.ActivityAdmit)
 		act(e.BeginPhase, workflows.ActivityBeginPhase)
 		act(e.PutSteps, workflows.ActivityPutSteps)
 		act(e.Finish, workflows.ActivityFinish)

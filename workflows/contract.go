@@ -29,6 +29,7 @@ const (
 	ActivityPlan       = "plan-build"
 	ActivityLocks      = "request-locks"
 	ActivityLockSeen   = "lock-seen"
+	ActivityAdmit      = "admit"
 	ActivityBeginPhase = "begin-phase"
 	ActivityPutSteps   = "put-steps"
 	ActivityFinish     = "finish"
@@ -38,10 +39,13 @@ const (
 
 // Signals.
 const (
-	// SignalLock says that the execution holds its deployments now. No payload.
+	// SignalLock says that the execution holds its deployments now, or has its place among those that may run side by side.
+	// No payload.
 	SignalLock = "lock-granted"
 	// SignalDecision tells a pipeline of a confirmation's decision. Payload: Decision. It may come more than once.
 	SignalDecision = "decision"
+	// SignalStop ends the clean-up of a pipeline that was cancelled: somebody has cancelled it again. No payload.
+	SignalStop = "stop-clean-up"
 )
 
 // QueryState answers what the workflow is at, for `temporal workflow query` and the Web UI.
@@ -56,6 +60,10 @@ type Input struct {
 	// Attributes says that Slipway's search attributes are registered: upserting one that is not would fail the workflow's
 	// task for ever.
 	Attributes bool `json:"attributes,omitempty"`
+	// Failed is what ended a pipeline that continued as new and still has to clean up.
+	Failed *Outcome `json:"failed,omitempty"`
+	// TimeLeft is what is left of a pipeline's time limit, where it continued as new.
+	TimeLeft time.Duration `json:"time_left,omitempty"`
 }
 
 // AttributeStatus is the search attribute that holds the status of executions in which not everything went well, and of
@@ -93,8 +101,14 @@ type ClaimResult struct {
 	Plan bool `json:"plan,omitempty"`
 	// TaskQueue is where the activity runs.
 	TaskQueue string `json:"task_queue,omitempty"`
-	// TimeLimit bounds one attempt of the activity.
+	// Queued says that as many executions run side by side as the limit allows: it waits for its place first.
+	Queued bool `json:"queued,omitempty"`
+	// Limited says that there is such a limit, so that a signal may have been of it.
+	Limited bool `json:"limited,omitempty"`
+	// TimeLimit is how long the execution may run; waiting for its place and for deployments is not counted.
 	TimeLimit time.Duration `json:"time_limit,omitempty"`
+	// CleanUp are a pipeline's phases that also run after a failure or a cancellation.
+	CleanUp []int `json:"clean_up,omitempty"`
 	// Phases is how many a pipeline has.
 	Phases int `json:"phases,omitempty"`
 }
@@ -118,7 +132,8 @@ type Decision struct {
 const (
 	// HeartbeatTimeout is how long a worker may be silent before what it ran is given to another.
 	HeartbeatTimeout = 5 * time.Second
-	// defaultTimeLimit bounds one attempt of a build or a deployment where the definition does not.
+	// defaultTimeLimit bounds one attempt of a build or a deployment. The worker ends the attempt a little earlier: an
+	// attempt that timed out at the server would be repeated while it still runs.
 	defaultTimeLimit = 24 * time.Hour
 	// MaxTries is how often a worker begins with a build or a deployment, the first time included. A script that takes its
 	// worker down with it would otherwise go round for ever.
@@ -143,10 +158,7 @@ func localOptions(ctx workflow.Context) workflow.Context {
 
 // runOptions are for the activities that run scripts.
 func runOptions(ctx workflow.Context, c ClaimResult) workflow.Context {
-	limit := c.TimeLimit
-	if limit <= 0 {
-		limit = defaultTimeLimit
-	}
+	limit := max(defaultTimeLimit, c.TimeLimit+time.Hour)
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:           c.TaskQueue,
 		StartToCloseTimeout: limit,

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"slices"
 
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
@@ -43,6 +44,8 @@ type pipelineState struct {
 	Waiting []string `json:"waiting,omitempty"`
 	// Sequence of the last projected write.
 	Sequence int64 `json:"sequence"`
+	// Failed is what ended the phases before, once only those are left that clean up.
+	Failed *Outcome `json:"failed,omitempty"`
 }
 
 // Pipeline runs one execution of a pipeline: its phases one after another, the steps of a phase side by side, each as an
@@ -51,11 +54,11 @@ type pipelineState struct {
 //	id:       the execution's id
 //	input:    Input; Phase > 0 where it continued as new
 //	result:   Outcome
-//	signals:  SignalDecision
+//	signals:  SignalDecision; SignalLock, where it waits for its turn; SignalStop, while it cleans up
 //	queries:  QueryState
 //	queue:    pipelines
 func Pipeline(ctx workflow.Context, in Input) (Outcome, error) {
-	st := &pipelineState{Phase: in.Phase, Sequence: in.Sequence}
+	st := &pipelineState{Phase: in.Phase, Sequence: in.Sequence, Failed: in.Failed}
 	if err := workflow.SetQueryHandler(ctx, QueryState, func() (*pipelineState, error) { return st, nil }); err != nil {
 		return Outcome{}, err
 	}
@@ -63,19 +66,84 @@ func Pipeline(ctx workflow.Context, in Input) (Outcome, error) {
 	if err != nil || !claim.Claimed {
 		return claim.Outcome, err
 	}
-	for ; st.Phase < claim.Phases; st.Phase++ {
-		out, err := st.runPhase(ctx, in)
+	if claim.Queued {
+		if out, err := awaitTurn(ctx, in, &claim); err != nil {
+			return Outcome{}, err
+		} else if out != nil {
+			return finish(ctx, in, *out)
+		}
+	}
+	limit := newTimeLimit(claim.TimeLimit)
+	if in.TimeLeft > 0 {
+		limit.left = in.TimeLeft
+	}
+	if st.Failed != nil {
+		limit = newTimeLimit(0) // it has ended already, and cleans up
+	}
+	began := workflow.Now(ctx)
+	phases, over, stop := limit.watch(ctx)
+	defer stop()
+	if st.Failed != nil {
+		phases = cleanUp(ctx, *st.Failed)
+	}
+	for st.Phase < claim.Phases {
+		out, err := st.runPhase(phases, in)
 		if err != nil {
 			return Outcome{}, err
 		}
-		if !out.Ok() {
-			return finish(ctx, in, out)
+		if !out.Ok() && st.Failed == nil {
+			if over() {
+				out = limit.outcome()
+			}
+			st.Failed = &out
+			if st.nextPhase(claim) < claim.Phases {
+				stop()
+				phases = cleanUp(ctx, out)
+			}
 		}
-		if st.Phase+1 < claim.Phases && workflow.GetInfo(ctx).GetContinueAsNewSuggested() && ctx.Err() == nil {
-			return Outcome{}, workflow.NewContinueAsNewError(ctx, PipelineWorkflow, Input{ExecutionID: in.ExecutionID, Phase: st.Phase + 1, Sequence: st.Sequence, Attributes: in.Attributes})
+		st.Phase = st.nextPhase(claim)
+		if st.Failed != nil && phases.Err() != nil {
+			break // the clean-up was cancelled too
+		}
+		if st.Phase < claim.Phases && workflow.GetInfo(ctx).GetContinueAsNewSuggested() && (ctx.Err() == nil || st.Failed != nil) {
+			next := Input{ExecutionID: in.ExecutionID, Phase: st.Phase, Sequence: st.Sequence, Attributes: in.Attributes, Failed: st.Failed}
+			if limit.whole > 0 {
+				next.TimeLeft = max(limit.left-workflow.Now(ctx).Sub(began), 1)
+			}
+			return Outcome{}, workflow.NewContinueAsNewError(ctx, PipelineWorkflow, next)
 		}
 	}
+	if st.Failed != nil {
+		return finish(ctx, in, *st.Failed)
+	}
 	return finish(ctx, in, Outcome{Status: models.StatusOK})
+}
+
+// nextPhase is the phase that follows: after a failure or a cancellation, the next one that cleans up.
+func (st *pipelineState) nextPhase(c ClaimResult) int {
+	next := st.Phase + 1
+	for st.Failed != nil && next < c.Phases && !slices.Contains(c.CleanUp, next) {
+		next++
+	}
+	return next
+}
+
+// cleanUp gives the context of the phases that run after a failure or a cancellation. After a failure it is the
+// workflow's own: a cancellation ends the clean-up. After a cancellation it takes a second one, that came while the
+// clean-up ran; two in a row are an impatient person, who does not mean that nothing be cleaned up.
+func cleanUp(ctx workflow.Context, failed Outcome) workflow.Context {
+	if failed.Status != models.StatusCancelled {
+		return ctx
+	}
+	clean, cancel := workflow.NewDisconnectedContext(ctx)
+	stop := workflow.GetSignalChannel(clean, SignalStop)
+	for stop.ReceiveAsync(nil) {
+	}
+	workflow.Go(clean, func(ctx workflow.Context) {
+		stop.Receive(ctx, nil)
+		cancel()
+	})
+	return clean
 }
 
 // runPhase begins all steps of the phase and waits for all of them: a step that fails does not stop the ones beside it.

@@ -39,10 +39,25 @@ func run(ctx workflow.Context, in Input, activity string) (Outcome, error) {
 	if err != nil || !claim.Claimed {
 		return claim.Outcome, err
 	}
+	if claim.Queued {
+		at = "waiting for its turn: as many executions run side by side as may"
+		if out, err := awaitTurn(ctx, in, &claim); err != nil {
+			return Outcome{}, err
+		} else if out != nil {
+			return finish(ctx, in, *out)
+		}
+	}
+	limit := newTimeLimit(claim.TimeLimit)
 	if claim.Plan {
 		at = "reading the plans"
 		var plan PlanResult
-		if err := workflow.ExecuteActivity(runOptions(ctx, claim), ActivityPlan, in).Get(ctx, &plan); err != nil {
+		over, err := limit.run(ctx, func(ctx workflow.Context) workflow.Future {
+			return workflow.ExecuteActivity(runOptions(ctx, claim), ActivityPlan, in)
+		}, &plan)
+		switch {
+		case over && (err != nil || plan.Failed != nil):
+			return finish(ctx, in, limit.outcome())
+		case err != nil:
 			return finish(ctx, in, lost(ctx, err))
 		}
 		if plan.Failed != nil {
@@ -54,8 +69,18 @@ func run(ctx workflow.Context, in Input, activity string) (Outcome, error) {
 	}
 	if claim.Waiting {
 		at = "waiting for a deployment that another execution changes"
-		if !awaitLock(ctx) {
-			return finish(ctx, in, Outcome{Status: models.StatusCancelled, Reason: "cancelled while it waited for a deployment"})
+		for claim.Waiting {
+			if !awaitLock(ctx) {
+				return finish(ctx, in, Outcome{Status: models.StatusCancelled, Reason: "cancelled while it waited for a deployment"})
+			}
+			claim.Waiting = false
+			if !claim.Limited {
+				break
+			}
+			// The signal may have been an old one, of its place.
+			if err := local(ctx, ActivityLocks, &claim.Waiting, in, []string{}); err != nil {
+				return finish(ctx, in, lost(ctx, err))
+			}
 		}
 		if err := local(ctx, ActivityLockSeen, nil, in); err != nil {
 			return Outcome{}, err
@@ -63,9 +88,14 @@ func run(ctx workflow.Context, in Input, activity string) (Outcome, error) {
 	}
 	at = "running"
 	var out Outcome
-	err = workflow.ExecuteActivity(runOptions(ctx, claim), activity, in).Get(ctx, &out)
+	over, err := limit.run(ctx, func(ctx workflow.Context) workflow.Future {
+		return workflow.ExecuteActivity(runOptions(ctx, claim), activity, in)
+	}, &out)
 	if err != nil {
 		out = lost(ctx, err)
+	}
+	if over && !out.Ok() {
+		out = limit.outcome()
 	}
 	at = "finishing"
 	return finish(ctx, in, out)

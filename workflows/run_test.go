@@ -27,6 +27,7 @@ type fake struct {
 	finished  []Outcome
 	updates   []StepUpdate
 	sequences []int64
+	begun     []int
 	asked     []string
 }
 
@@ -45,7 +46,7 @@ func newEnv(t *testing.T, f *fake) *testsuite.TestWorkflowEnvironment {
 		return out, nil
 	}, ActivityFinish)
 	act(func(_ context.Context, _ Input, phase int, sequence int64) ([]StepRun, error) {
-		f.sequences = append(f.sequences, sequence)
+		f.sequences, f.begun = append(f.sequences, sequence), append(f.begun, phase)
 		return f.phases[phase], nil
 	}, ActivityBeginPhase)
 	act(func(_ context.Context, _ Input, _ int, sequence int64, ends []StepUpdate) error {
