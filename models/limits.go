@@ -180,7 +180,7 @@ func (s *Store) SetLimits(ctx context.Context, kind, subjectID string, l Limits)
 //
 // A deployment draws its ticket for the deployment here too. Otherwise one that has its place could wait for the
 // deployment behind one that waits for the place, and both for ever.
-func (s *Store) takePlace(ctx context.Context, e *Execution, definition any) error {
+func (s *Store) takePlace(ctx context.Context, e *Execution, n NewExecution) error {
 	if err := s.lockEnvironment(ctx, e.SubjectID); err != nil {
 		return err
 	}
@@ -204,7 +204,7 @@ func (s *Store) takePlace(ctx context.Context, e *Execution, definition any) err
 		case BusySkip:
 			return s.skip(ctx, e, l, queue[0].ExecutionID)
 		case BusyCancelOlder:
-			if err := s.cancelOlder(ctx, e, queue[:len(queue)+1-l.MaxParallel]); err != nil {
+			if err := s.cancelOlder(ctx, e, n.Audit, queue[:len(queue)+1-l.MaxParallel]); err != nil {
 				return err
 			}
 		}
@@ -212,7 +212,7 @@ func (s *Store) takePlace(ctx context.Context, e *Execution, definition any) err
 	if err := s.writer(ctx).Create(&place).Error; err != nil {
 		return err
 	}
-	if d, ok := definition.(DeploymentDefinition); ok {
+	if d, ok := n.Definition.(DeploymentDefinition); ok {
 		return s.QueueForLocks(ctx, e, []string{d.Deployment})
 	}
 	return nil
@@ -250,13 +250,13 @@ func (s *Store) skip(ctx context.Context, e *Execution, l Limits, runningID stri
 }
 
 // cancelOlder records that the executions that stand first in a queue be cancelled. Those that were not asked before are
-// told by whoever recorded e: see Execution.Supersedes.
-func (s *Store) cancelOlder(ctx context.Context, e *Execution, first []DeploymentLock) error {
+// told by whoever recorded e: see Execution.Supersedes. line is that of the trigger, whose actor is the one who cancels.
+func (s *Store) cancelOlder(ctx context.Context, e *Execution, line *AuditEntry, first []DeploymentLock) error {
 	for _, q := range first {
 		if err := s.lockExecution(ctx, q.ExecutionID); err != nil {
 			return err
 		}
-		asked, err := s.RequestCancel(ctx, q.ExecutionID, fmt.Sprintf("%s '%s' #%d, which is newer", kindName(e.Kind), e.SubjectName, e.Number), nil)
+		asked, err := s.RequestCancel(ctx, q.ExecutionID, fmt.Sprintf("%s '%s' #%d, which is newer", kindName(e.Kind), e.SubjectName, e.Number), line.superseding(e, q.ExecutionID))
 		if err != nil && !errors.Is(err, ErrFinal) {
 			return err
 		}
@@ -312,4 +312,15 @@ func (s *Store) Admit(ctx context.Context, id string, deployments func(*Executio
 		return nil, err
 	}
 	return c, nil
+}
+
+// superseding is the line that says that an older execution was cancelled in favour of e; nil where the trigger has none.
+func (e *AuditEntry) superseding(newer *Execution, older string) *AuditEntry {
+	if e == nil {
+		return nil
+	}
+	c := *e
+	c.Action = strings.TrimSuffix(strings.TrimSuffix(c.Action, ":trigger"), ":retry") + ":cancel"
+	c.Detail = map[string]any{"execution": older, "superseded_by": newer.ID}
+	return &c
 }
