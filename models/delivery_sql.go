@@ -18,3 +18,12 @@ func (s *Store) timeType() string {
 	}
 	return "text"
 }
+
+// takeStatusChangesSQL is the query of TakeStatusChanges.
+func (s *Store) takeStatusChangesSQL() string {
+	lock := ""
+	if s.dialect == PostgreSQL {
+		lock = " FOR UPDATE SKIP LOCKED"
+	}
+	return `DELETE FROM status_changes WHERE id IN (SELECT id FROM status_changes ORDER BY id LIMIT ?` + lock + `) RETURNING *`
+}

@@ -30,6 +30,8 @@ func (s *Store) DeleteProjectContents(ctx context.Context, projectID string) err
 			"DELETE FROM pipelines WHERE project_id = ?",
 			"DELETE FROM repositories WHERE project_id = ?",
 			"DELETE FROM environments WHERE project_id = ?",
+			"DELETE FROM notifications WHERE project_id = ?",
+			"DELETE FROM deliveries WHERE project_id = ?",
 			"UPDATE namespaces SET project_id = NULL WHERE project_id = ?",
 		} {
 			if err := tx.writer(ctx).Exec(q, projectID).Error; err != nil {

@@ -20,6 +20,8 @@ import (
 
 	"github.com/caarlos0/env/v11"
 	"gopkg.in/yaml.v3"
+
+	"slipway/internal/mailer"
 )
 
 // Secret is a value that must not be printed.
@@ -107,6 +109,12 @@ type Config struct {
 
 	// PackageLimit is the largest package in bytes that may be uploaded.
 	PackageLimit int64 `env:"SLIPWAY_PACKAGE_LIMIT" yaml:"package_limit" envDefault:"2147483648"`
+
+	// SMTPURL is the mail server, smtp://user:password@host:587 or smtps://; "" sends no mails. SMTPFrom is the sender.
+	SMTPURL  Secret `env:"SLIPWAY_SMTP_URL" yaml:"smtp_url"`
+	SMTPFrom string `env:"SLIPWAY_SMTP_FROM" yaml:"smtp_from"`
+	// DeliveryRetention is how long webhooks and mails that were sent, or given up, can be read.
+	DeliveryRetention time.Duration `env:"SLIPWAY_DELIVERY_RETENTION" yaml:"delivery_retention" envDefault:"720h"`
 
 	// LogLevel is debug, info, warn or error; LogFormat text or json.
 	LogLevel  string `env:"SLIPWAY_LOG_LEVEL" yaml:"log_level" envDefault:"info"`
@@ -259,6 +267,11 @@ func (c *Config) Check() error {
 	if _, err := c.Proxies(); err != nil {
 		errs = append(errs, err)
 	}
+	if c.SMTPURL != "" || c.SMTPFrom != "" {
+		if _, err := mailer.Parse(string(c.SMTPURL), c.SMTPFrom); err != nil {
+			bad("SLIPWAY_SMTP_URL and SLIPWAY_SMTP_FROM: %v", err)
+		}
+	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		bad("SLIPWAY_TLS_CERT and SLIPWAY_TLS_KEY go together")
 	}
@@ -269,7 +282,8 @@ func (c *Config) Check() error {
 		bad("SLIPWAY_LOG_FORMAT is %q, expected text or json", c.LogFormat)
 	}
 	for name, n := range map[string]int64{"SLIPWAY_SCRIPT_OUTPUT": c.ScriptOutput, "SLIPWAY_SOURCE_LIMIT": c.SourceLimit, "SLIPWAY_PACKAGE_LIMIT": c.PackageLimit,
-		"SLIPWAY_DATABASE_CONNECTIONS": int64(c.DatabaseConnections), "SLIPWAY_SCRIPTS": int64(c.Scripts), "SLIPWAY_SCRIPT_TIMEOUT": int64(c.ScriptTimeout), "SLIPWAY_SOURCE_TIMEOUT": int64(c.SourceTimeout)} {
+		"SLIPWAY_DATABASE_CONNECTIONS": int64(c.DatabaseConnections), "SLIPWAY_SCRIPTS": int64(c.Scripts), "SLIPWAY_SCRIPT_TIMEOUT": int64(c.ScriptTimeout), "SLIPWAY_SOURCE_TIMEOUT": int64(c.SourceTimeout),
+		"SLIPWAY_DELIVERY_RETENTION": int64(c.DeliveryRetention)} {
 		if n <= 0 {
 			bad("%s must be more than 0", name)
 		}

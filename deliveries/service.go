@@ -1,0 +1,173 @@
+// Package deliveries sends what goes out: webhooks and mails. What is to be sent is recorded first, in the transaction of
+// what caused it (models.Store.CreateDelivery), and sent by a workflow of its own (workflows.Delivery), so that no crash
+// loses it. An attempt whose worker is lost between sending and recording is made again, with the same id: receivers get
+// everything at least once.
+//
+// Who is told of what stands here too: rules of projects, hooks of the inventory, and the links of confirmations.
+package deliveries
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+
+	"slipway/executions"
+	"slipway/internal/mailer"
+	"slipway/internal/netguard"
+	"slipway/models"
+	"slipway/policies"
+	"slipway/workflows"
+)
+
+// Options are what a Service needs. Store and Client are required.
+type Options struct {
+	Store  *models.Store
+	Client client.Client
+	// Sealer opens the codes of confirmations' links.
+	Sealer executions.Sealer
+	// Network says which addresses webhooks may reach.
+	Network netguard.Policy
+	// Mail is the server that takes mails; nil where none is configured.
+	Mail *mailer.Server
+	// MayDecide says whether somebody may decide a confirmation.
+	MayDecide executions.Decider
+	// PublicURL begins links.
+	PublicURL string
+	// Version is the program's.
+	Version string
+	// Retention is how long deliveries are kept after their end; 0 means 30 days.
+	Retention time.Duration
+	// Backoff is the time after an attempt, numbered from 1, that failed; nil means Backoff.
+	Backoff func(attempt int) time.Duration
+	// Every is how often Run looks for what nobody has started, and for changes of status; 0 means a second.
+	Every time.Duration
+	// Timeout bounds one webhook; 0 means 10 s.
+	Timeout time.Duration
+	Log     *slog.Logger
+}
+
+// Service is safe for concurrent use.
+type Service struct {
+	Options
+	http    *http.Client
+	started chan string
+	sent    *prometheus.CounterVec
+}
+
+// New makes a Service.
+func New(o Options) *Service {
+	if o.Retention == 0 {
+		o.Retention = 30 * 24 * time.Hour
+	}
+	if o.Backoff == nil {
+		o.Backoff = Backoff
+	}
+	if o.Every == 0 {
+		o.Every = time.Second
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 10 * time.Second
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	return &Service{Options: o, http: newClient(o.Network), started: make(chan string, 256), sent: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "slipway_delivery_attempts_total", Help: "Attempts at webhooks and mails, by kind and result: ok, again, failed."}, []string{"kind", "result"})}
+}
+
+// Register adds the metrics to a registry.
+func (s *Service) Register(r prometheus.Registerer) { r.MustRegister(s.sent) }
+
+// Create records deliveries in the surrounding transaction. Their workflows are started after its commit.
+func (s *Service) Create(ctx context.Context, tx *models.Store, list ...models.NewDelivery) error {
+	for _, n := range list {
+		d, isNew, err := tx.CreateDelivery(ctx, n)
+		if err != nil {
+			return err
+		}
+		if isNew && !d.Child {
+			s.StartAfterCommit(tx, d.ID)
+		}
+	}
+	return nil
+}
+
+// StartAfterCommit starts a delivery's workflow once the transaction has committed, without waiting for it. Where that
+// does not happen, Run starts it.
+func (s *Service) StartAfterCommit(tx *models.Store, id string) {
+	tx.AfterCommit(func() {
+		select {
+		case s.started <- id:
+		default: // Run finds it
+		}
+	})
+}
+
+// startTimeout bounds the call that starts a workflow.
+const startTimeout = 3 * time.Second
+
+// start starts the workflow of a delivery. Its id is the delivery's, so that starting twice is starting once.
+func (s *Service) start(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	_, err := s.Client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID: id, TaskQueue: workflows.QueueDeliveries,
+		WorkflowIDReusePolicy:    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+	}, workflows.DeliveryWorkflow, workflows.DeliveryInput{DeliveryID: id})
+	var already *serviceerror.WorkflowExecutionAlreadyStarted
+	if err != nil && !errors.As(err, &already) {
+		return err
+	}
+	return s.Store.DeliveryStarted(ctx, id)
+}
+
+// Redeliver sends a delivery again, as a new one, to where its rule sends today. A delivery that has not ended is a
+// conflict. It belongs in a transaction with the audit line.
+func (s *Service) Redeliver(ctx context.Context, tx *models.Store, d *models.Delivery) (*models.Delivery, error) {
+	if !d.Status.Final() {
+		return nil, errOpen
+	}
+	secret, err := tx.DeliverySecret(d)
+	if err != nil {
+		return nil, err
+	}
+	n := models.NewDelivery{Kind: d.Kind, Source: d.Source, Event: d.Event, ProjectID: d.ProjectID, NamespaceID: d.NamespaceID, NotificationID: d.NotificationID,
+		Hook: d.Hook, ExecutionID: d.ExecutionID, ConfirmationID: d.ConfirmationID, RedeliveryOf: d.ID, Subject: d.Subject, Target: d.Target, Body: secret.Body, Secret: secret}
+	if secret.Body != d.Body {
+		n.ShownBody = d.Body
+	}
+	n.Secret.Body = ""
+	if d.Source == models.DeliveryOfNotification && d.Kind == models.DeliveryWebhook {
+		rule, err := tx.NotificationByID(ctx, d.NotificationID)
+		if errors.Is(err, models.ErrNotFound) {
+			return nil, errRuleGone
+		}
+		if err != nil {
+			return nil, err
+		}
+		if rule.Kind == models.DeliveryWebhook {
+			now, err := tx.NotificationSecret(rule)
+			if err != nil {
+				return nil, err
+			}
+			n.Target, n.Secret.URL, n.Secret.Secret, n.Secret.Headers = rule.Target, now.URL, now.Secret, now.Headers
+		}
+	}
+	again, _, err := tx.CreateDelivery(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	s.StartAfterCommit(tx, again.ID)
+	return again, nil
+}
+
+// recipient is somebody a mail goes to.
+var _ executions.Decider = func(context.Context, policies.Subject, *models.Execution, *models.Confirmation) (bool, error) { return false, nil }
