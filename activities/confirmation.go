@@ -18,11 +18,24 @@ func (a *Executions) openConfirmation(ctx context.Context, e *models.Execution, 
 	if err != nil {
 		return nil, fmt.Errorf("seal the code of a confirmation: %w", err)
 	}
+	fresh := models.Confirmation{ID: models.NewID(), ExecutionID: e.ID, Phase: phase, Step: step, CodeHash: models.HashCode(code), CodeSealed: sealed, User: st.User, Team: st.Team}
+	var links []models.NewDelivery
+	if a.Deliveries != nil {
+		if links, err = a.Deliveries.ConfirmationLinks(ctx, e, &fresh, code, 0); err != nil {
+			return nil, fmt.Errorf("find who may decide: %w", err)
+		}
+	}
 	var c *models.Confirmation
 	now := a.Store.Now()
 	err = a.Store.Tx(ctx, func(tx *models.Store) error {
-		if c, err = tx.OpenConfirmation(ctx, models.Confirmation{ExecutionID: e.ID, Phase: phase, Step: step, CodeHash: models.HashCode(code), CodeSealed: sealed, User: st.User, Team: st.Team}); err != nil {
+		if c, err = tx.OpenConfirmation(ctx, fresh); err != nil {
 			return err
+		}
+		// Where it was opened before, those who may decide have that one's code.
+		if c.ID == fresh.ID && len(links) > 0 {
+			if err := a.Deliveries.Create(ctx, tx, links...); err != nil {
+				return err
+			}
 		}
 		return tx.PutSteps(ctx, models.ExecutionStep{ExecutionID: e.ID, Phase: phase, Step: step, Status: models.StatusWaiting, StartedAt: &now})
 	})

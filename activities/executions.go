@@ -10,6 +10,7 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 
+	"slipway/deliveries"
 	"slipway/executions"
 	"slipway/internal/problem"
 	"slipway/models"
@@ -25,7 +26,9 @@ type Executions struct {
 	Sealer  executions.Sealer
 	Policy  Policy
 	Metrics *executions.Metrics
-	Log     *slog.Logger
+	// Deliveries sends the links of confirmations; nil sends none.
+	Deliveries *deliveries.Service
+	Log        *slog.Logger
 }
 
 // Policy is what activities ask of policies.Engine.

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -21,6 +22,7 @@ import (
 
 	"slipway/api"
 	"slipway/assets"
+	"slipway/deliveries"
 	"slipway/executions"
 	"slipway/internal/blob"
 	"slipway/internal/buildinfo"
@@ -50,7 +52,9 @@ type App struct {
 	Packages  *packages.Service
 	Mirrors   *packages.Mirrors
 	Assets    *assets.Service
-	Registry  *prometheus.Registry
+	// Deliveries sends webhooks and mails.
+	Deliveries *deliveries.Service
+	Registry   *prometheus.Registry
 
 	metrics  *executions.Metrics
 	requests *api.Metrics
@@ -71,6 +75,8 @@ type Options struct {
 	Process string
 	// Reconcile tunes the reconciler, for tests.
 	Reconcile executions.ReconcileConfig
+	// Backoff replaces the times between the attempts of deliveries, for tests.
+	Backoff func(attempt int) time.Duration
 	// Log replaces the logger that the configuration describes.
 	Log *slog.Logger
 	// Faults make the database fail, for tests.
@@ -147,6 +153,9 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (_ *App, err error
 		Reconcile:        o.Reconcile,
 	})
 	a.Inventory = &inventory.Service{Store: a.Store, Blob: a.Blobs, MaxPackage: cfg.PackageLimit, Logger: a.Log}
+	if err := a.openDeliveries(o.Backoff); err != nil {
+		return nil, err
+	}
 	a.Packages = &packages.Service{Store: a.Store, Blob: a.Blobs, Logger: a.Log}
 	a.Mirrors = &packages.Mirrors{Store: a.Store, Client: a.Temporal}
 	cursors, err := a.Store.AssetCursorSecret(ctx)
@@ -182,6 +191,7 @@ func (a *App) Reconcile(ctx context.Context) {
 	all.Go(func() { a.Service.Reconcile(ctx) })
 	all.Go(func() { a.Inventory.RunSweeper(ctx) })
 	all.Go(func() { a.sweepTokens(ctx) })
+	all.Go(func() { a.Deliveries.Run(ctx) })
 	all.Wait()
 }
 

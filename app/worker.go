@@ -92,13 +92,14 @@ func (a *App) StartWorker(ctx context.Context, o WorkerOptions) (_ *Worker, err 
 	mirror := &activities.PackageMirror{Service: a.Packages, Mirrors: a.Mirrors, Fetcher: fetcher, Supervisor: w.supervisor, Workspaces: w.workspaces}
 	images := &activities.Assets{Store: a.Store, Service: a.Assets, Scanner: &assets.Scanner{Store: a.Store, Network: a.sourcePolicy().Network},
 		Executions: a.Activities(), Triggers: a.Service, Log: a.Log}
+	outgoing := &activities.Deliveries{Service: a.Deliveries}
 	queues := o.Queues
 	if len(queues) == 0 {
 		queues = a.Config.Queues
 	}
 	w.worker, err = worker.Start(ctx, worker.Options{Client: a.Temporal, Queues: queues, Executions: a.Activities(), Scripts: scripts,
 		MaxScripts: a.Config.Scripts, Drain: o.Drain, Log: a.Log, Register: func(queue string, r sdk.Registry) bool {
-			return mirror.Register(queue, r) || images.Register(queue, r)
+			return mirror.Register(queue, r) || images.Register(queue, r) || outgoing.Register(queue, r)
 		}})
 	if err == nil && (len(queues) == 0 || slices.Contains(queues, workflows.QueuePackages)) {
 		go func() {
@@ -123,7 +124,7 @@ func (a *App) sourcePolicy() fetch.Policy {
 
 // Activities are the database activities of executions.
 func (a *App) Activities() *activities.Executions {
-	return &activities.Executions{Store: a.Store, Service: a.Service, Sealer: a.Keys, Policy: a.Policy, Metrics: a.metrics, Log: a.Log}
+	return &activities.Executions{Store: a.Store, Service: a.Service, Sealer: a.Keys, Policy: a.Policy, Metrics: a.metrics, Deliveries: a.Deliveries, Log: a.Log}
 }
 
 // inventoryFor is the inventory as an execution sees it: with the rights of its service account where it names one, else

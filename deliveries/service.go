@@ -22,7 +22,6 @@ import (
 	"slipway/internal/mailer"
 	"slipway/internal/netguard"
 	"slipway/models"
-	"slipway/policies"
 	"slipway/workflows"
 )
 
@@ -38,8 +37,10 @@ type Options struct {
 	Mail *mailer.Server
 	// MayDecide says whether somebody may decide a confirmation.
 	MayDecide executions.Decider
-	// PublicURL begins links.
-	PublicURL string
+	// PublicURL begins links; without one messages have none. ConfirmationURL makes those of confirmations of it, of the
+	// project's name and the code.
+	PublicURL       string
+	ConfirmationURL func(publicURL, project string, e *models.Execution, code string) string
 	// Version is the program's.
 	Version string
 	// Retention is how long deliveries are kept after their end; 0 means 30 days.
@@ -168,6 +169,3 @@ func (s *Service) Redeliver(ctx context.Context, tx *models.Store, d *models.Del
 	s.StartAfterCommit(tx, again.ID)
 	return again, nil
 }
-
-// recipient is somebody a mail goes to.
-var _ executions.Decider = func(context.Context, policies.Subject, *models.Execution, *models.Confirmation) (bool, error) { return false, nil }

@@ -40,6 +40,24 @@ func Sign(secret string, at time.Time, body []byte) string {
 	return "t=" + t + ",v1=" + hex.EncodeToString(mac.Sum(nil))
 }
 
+// signatureAge is how far the clocks of sender and receiver may be apart.
+const signatureAge = 5 * time.Minute
+
+// Verify says whether a HeaderSignature was made with the secret for this body, no more than five minutes ago. It is what
+// receivers do.
+func Verify(signature, secret string, body []byte, now time.Time) bool {
+	stamp, _, ok := strings.Cut(strings.TrimPrefix(signature, "t="), ",")
+	if !ok {
+		return false
+	}
+	seconds, err := strconv.ParseInt(stamp, 10, 64)
+	if err != nil {
+		return false
+	}
+	at := time.Unix(seconds, 0)
+	return now.Sub(at).Abs() <= signatureAge && hmac.Equal([]byte(signature), []byte(Sign(secret, at, body)))
+}
+
 const (
 	maxResponseHeader = 64 << 10
 	// readAnswer is how much of an answer is read: more than is kept, so that a secret across the cut is seen whole.
@@ -83,6 +101,7 @@ func (s *Service) post(ctx context.Context, d *models.Delivery, secret models.De
 	request.Header.Set(HeaderEvent, d.Event)
 	request.Header.Set(HeaderDelivery, d.ID)
 	request.Header.Set(HeaderAttempt, strconv.Itoa(number))
+	request.Header.Set("Idempotency-Key", d.ID)
 	if secret.Secret != "" {
 		request.Header.Set(HeaderSignature, Sign(secret.Secret, s.Store.Now(), []byte(body)))
 	}

@@ -3,12 +3,14 @@ package inventory
 import (
 	"context"
 	"encoding/json"
+
+	"slipway/models"
 )
 
 // Hooks says where news of a namespace or an application go: by type (slack, events, build), its settings.
 type Hooks map[string]map[string]string
 
-// UploadEvent tells of a new package. Its JSON is what receivers of upload hooks get.
+// UploadEvent tells of a new package. Its JSON is what receivers of upload hooks get, without the settings of hooks.
 type UploadEvent struct {
 	Event           string  `json:"event"` // NEW_UPLOAD
 	Project         string  `json:"project"`
@@ -24,36 +26,46 @@ type UploadEvent struct {
 // EventNewUpload is UploadEvent.Event.
 const EventNewUpload = "NEW_UPLOAD"
 
-// announce tells OnUpload of a package that has become visible.
-func (s *Service) announce(ctx context.Context, f *Found, username string) {
-	if s.OnUpload == nil {
-		return
-	}
-	e, err := s.uploadEvent(ctx, f, username)
-	if err == nil {
-		err = s.OnUpload(ctx, e)
-	}
-	if err != nil {
-		s.logger().WarnContext(ctx, "nobody was told of a new package", "release", f.ID().String(), "error", err)
-	}
+// Upload is what OnUpload is told: the event, and whose hooks it may concern.
+type Upload struct {
+	Event UploadEvent
+	// NamespaceID is the namespace of the package.
+	NamespaceID string
+	// Dependents are the applications with hooks that depend on the package's or extend it, as in Event.DownstreamHooks.
+	Dependents []Dependent
 }
 
-func (s *Service) uploadEvent(ctx context.Context, f *Found, username string) (UploadEvent, error) {
-	n, err := s.Store.NamespaceByName(ctx, f.Namespace)
+// Dependent is an application with hooks.
+type Dependent struct {
+	NamespaceID, Application string
+	Hooks                    Hooks
+}
+
+// announce tells OnUpload of a package that becomes visible with the transaction.
+func (s *Service) announce(ctx context.Context, tx *models.Store, f *Found, username string) error {
+	if s.OnUpload == nil {
+		return nil
+	}
+	n, err := tx.NamespaceByName(ctx, f.Namespace)
 	if err != nil {
-		return UploadEvent{}, err
+		return err
 	}
-	texts, err := s.Store.HooksOfDependents(ctx, f.Namespace, f.Application.Name)
+	a, err := tx.ApplicationByName(ctx, f.Namespace, f.Application.Name)
 	if err != nil {
-		return UploadEvent{}, err
+		return err
 	}
-	e := UploadEvent{Event: EventNewUpload, Project: f.Namespace, ProjectHooks: HooksOf(n.Hooks), Unit: f.Application.Name,
-		UnitHooks: HooksOf(f.Application.Hooks), DownstreamHooks: []Hooks{}, Version: "v" + f.Release.Version,
-		Release: f.ID().String(), Username: username}
-	for _, t := range texts {
-		e.DownstreamHooks = append(e.DownstreamHooks, HooksOf(t))
+	dependents, err := tx.HooksOfDependents(ctx, f.Namespace, f.Application.Name)
+	if err != nil {
+		return err
 	}
-	return e, nil
+	u := Upload{NamespaceID: n.ID, Event: UploadEvent{Event: EventNewUpload, Project: f.Namespace, ProjectHooks: HooksOf(n.Hooks), Unit: f.Application.Name,
+		UnitHooks: HooksOf(a.Hooks), DownstreamHooks: []Hooks{}, Version: "v" + f.Release.Version, Release: f.ID().String(), Username: username}}
+	for _, d := range dependents {
+		h := HooksOf(d.Hooks)
+		u.Event.DownstreamHooks = append(u.Event.DownstreamHooks, h)
+		u.Dependents = append(u.Dependents, Dependent{NamespaceID: d.NamespaceID, Application: d.Name, Hooks: h})
+	}
+	return s.OnUpload(ctx, tx, u)
 }
 
 // HooksOf reads the hooks of a namespace or an application; never nil.

@@ -62,7 +62,10 @@ func (s *Service) Upload(ctx context.Context, id release.ID, r io.Reader, by pol
 		if err := tx.CompleteUpload(ctx, f.Release, o, nameOf(by)); err != nil {
 			return err
 		}
-		return audit(ctx, tx, by, "release:upload", "release", f.ID().String(), n, map[string]any{"bytes": o.Size, "sha256": o.SHA256})
+		if err := audit(ctx, tx, by, "release:upload", "release", f.ID().String(), n, map[string]any{"bytes": o.Size, "sha256": o.SHA256}); err != nil {
+			return err
+		}
+		return s.announce(ctx, tx, f, nameOf(by))
 	})
 	switch {
 	case err == nil:
@@ -74,7 +77,6 @@ func (s *Service) Upload(ctx context.Context, id release.ID, r io.Reader, by pol
 		// upload is still on record and Sweep removes the file.
 		return err
 	}
-	s.announce(context.WithoutCancel(ctx), f, nameOf(by))
 	return nil
 }
 

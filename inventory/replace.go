@@ -53,8 +53,11 @@ func (s *Service) Replace(ctx context.Context, namespace string, m *release.Meta
 		if err := tx.OverwriteRelease(ctx, old, n, o); err != nil {
 			return err
 		}
-		return audit(ctx, tx, by, "release:replace", "release", f.ID().String(), ns,
-			map[string]any{"bytes": o.Size, "sha256": o.SHA256, "replaced_sha256": old.PackageSHA256, "execution": execution})
+		if err := audit(ctx, tx, by, "release:replace", "release", f.ID().String(), ns,
+			map[string]any{"bytes": o.Size, "sha256": o.SHA256, "replaced_sha256": old.PackageSHA256, "execution": execution}); err != nil {
+			return err
+		}
+		return s.announce(ctx, tx, f, nameOf(by))
 	})
 	switch {
 	case err == nil:
@@ -63,9 +66,6 @@ func (s *Service) Replace(ctx context.Context, namespace string, m *release.Meta
 		return err
 	default:
 		return err // as in Upload: it may be committed, so the file must stay
-	}
-	if f, err = s.Find(ctx, namespace, m.Name, m.Version); err == nil {
-		s.announce(context.WithoutCancel(ctx), f, nameOf(by))
 	}
 	return nil
 }

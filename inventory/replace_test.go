@@ -61,7 +61,7 @@ func TestForcedPushReplacesTheRelease(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, s *inventory.Service) {
 		ctx := t.Context()
 		var events int
-		s.OnUpload = func(context.Context, inventory.UploadEvent) error { events++; return nil }
+		s.OnUpload = func(context.Context, *models.Store, inventory.Upload) error { events++; return nil }
 		p := newProject(t, s, "demo")
 		first := inventory.ForExecution{Service: s, Policy: newPolicy(t), Subject: inventory.ProjectSubject(p), ExecutionID: models.NewID()}
 		second := first

@@ -29,8 +29,9 @@ type Service struct {
 	Limits release.Limits
 	// MaxPackage is the limit of a package file in bytes; 0 means MaxPackage.
 	MaxPackage int64
-	// OnUpload is told of every package once it is visible. Its error is logged and changes nothing. Nil: nobody.
-	OnUpload func(ctx context.Context, e UploadEvent) error
+	// OnUpload is told of every package, in the transaction that makes it visible: what it records there exists if and only
+	// if the package does. Its error undoes the upload. Nil: nobody.
+	OnUpload func(ctx context.Context, tx *models.Store, u Upload) error
 	// Logger; nil means the default one.
 	Logger *slog.Logger
 }

@@ -2,6 +2,7 @@ package models
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"gorm.io/gorm/clause"
@@ -33,19 +34,23 @@ func (s *Store) ApplicationByName(ctx context.Context, namespace, name string) (
 	if err := one(q.Take(&a)); err != nil {
 		return nil, err
 	}
-	return &a, nil
+	return &a, s.openHooks("applications", a.ID, &a.Hooks)
 }
 
 // ListApplications gives the applications of a namespace, by name.
 func (s *Store) ListApplications(ctx context.Context, namespaceID string) ([]Application, error) {
 	var out []Application
 	err := s.reader(ctx).Where("namespace_id = ?", namespaceID).Order("name").Find(&out).Error
-	return out, err
+	return out, errors.Join(err, s.openApplicationHooks(out))
 }
 
 // SetApplicationHooks replaces the hooks of an application.
 func (s *Store) SetApplicationHooks(ctx context.Context, id, hooks string) error {
-	return found(s.writer(ctx).Model(&Application{}).Where("id = ?", id).Update("hooks", hooks))
+	sealed, err := s.sealHooks("applications", id, hooks)
+	if err != nil {
+		return err
+	}
+	return found(s.writer(ctx).Model(&Application{}).Where("id = ?", id).Update("hooks", sealed))
 }
 
 // ensureApplication gives the application of that name, and adds it if there is none.
@@ -62,14 +67,13 @@ func (s *Store) ensureApplication(ctx context.Context, namespaceID, name string)
 	return &have, nil
 }
 
-// HooksOfDependents gives the hooks of every other application with a release that depends on or extends a release of
-// this one. Applications without hooks are left out.
-func (s *Store) HooksOfDependents(ctx context.Context, namespace, name string) ([]string, error) {
-	var out []string
-	err := s.reader(ctx).Model(&Application{}).Where(`applications.hooks <> '' AND applications.id IN (
+// HooksOfDependents gives every other application that has hooks and a release that depends on or extends a release of
+// this one: its namespace, name and hooks.
+func (s *Store) HooksOfDependents(ctx context.Context, namespace, name string) ([]Application, error) {
+	list, err := all[Application](s.reader(ctx).Where(`applications.hooks <> '' AND applications.id IN (
 		SELECT releases.application_id FROM release_dependencies
 		JOIN releases ON releases.id = release_dependencies.release_id
 		WHERE release_dependencies.namespace = ? AND release_dependencies.application = ?)`, namespace, name).
-		Order("applications.id").Pluck("applications.hooks", &out).Error
-	return out, err
+		Order("applications.id"))
+	return list, errors.Join(err, s.openApplicationHooks(list))
 }

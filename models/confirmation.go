@@ -44,10 +44,13 @@ func HashCode(code string) string {
 	return hex.EncodeToString(h[:])
 }
 
-// OpenConfirmation records that a step waits for a decision. Where the place has one already, that is given back: the
-// workflow's activity may be repeated.
+// OpenConfirmation records that a step waits for a decision, under c.ID where that is set. Where the place has one already,
+// that is given back: the workflow's activity may be repeated.
 func (s *Store) OpenConfirmation(ctx context.Context, c Confirmation) (*Confirmation, error) {
-	c.ID, c.Status, c.CreatedAt = NewID(), ConfirmationPending, s.Now()
+	if c.ID == "" {
+		c.ID = NewID()
+	}
+	c.Status, c.CreatedAt = ConfirmationPending, s.Now()
 	insert := s.writer(ctx).Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "execution_id"}, {Name: "phase"}, {Name: "step"}}, DoNothing: true}).Create(&c)
 	if insert.Error != nil || insert.RowsAffected == 1 {
 		return &c, insert.Error
@@ -63,6 +66,15 @@ func (s *Store) OpenConfirmation(ctx context.Context, c Confirmation) (*Confirma
 func (s *Store) ConfirmationByCode(ctx context.Context, executionID, code string) (*Confirmation, error) {
 	var c Confirmation
 	if err := one(s.reader(ctx).Where("code_hash = ? AND execution_id = ?", HashCode(code), executionID).Take(&c)); err != nil {
+		return nil, err
+	}
+	return &c, nil
+}
+
+// ConfirmationByID finds a confirmation.
+func (s *Store) ConfirmationByID(ctx context.Context, id string) (*Confirmation, error) {
+	var c Confirmation
+	if err := one(s.reader(ctx).Where("id = ?", id).Take(&c)); err != nil {
 		return nil, err
 	}
 	return &c, nil

@@ -39,7 +39,7 @@ func (s *Store) NamespaceByName(ctx context.Context, name string) (*Namespace, e
 	if err := one(s.reader(ctx).Where("name = ?", name).Take(&n)); err != nil {
 		return nil, err
 	}
-	return &n, nil
+	return &n, s.openHooks("namespaces", n.ID, &n.Hooks)
 }
 
 // CreateNamespace adds a namespace and fills in its id, its organization and its time. ErrExists if the name is taken.
@@ -91,7 +91,11 @@ func (s *Store) UpdateNamespace(ctx context.Context, n *Namespace) error {
 
 // SetNamespaceHooks replaces the hooks of a namespace.
 func (s *Store) SetNamespaceHooks(ctx context.Context, id, hooks string) error {
-	return found(s.writer(ctx).Model(&Namespace{}).Where("id = ?", id).Update("hooks", hooks))
+	sealed, err := s.sealHooks("namespaces", id, hooks)
+	if err != nil {
+		return err
+	}
+	return found(s.writer(ctx).Model(&Namespace{}).Where("id = ?", id).Update("hooks", sealed))
 }
 
 // DeleteNamespace removes a namespace with its applications, releases, tags, providers and dependencies. The package
@@ -115,6 +119,9 @@ type NamespaceFilter struct {
 func (s *Store) ListNamespaces(ctx context.Context, f NamespaceFilter) ([]Namespace, error) {
 	var out []Namespace
 	err := s.namespaces(ctx, f).Order("namespaces.name").Find(&out).Error
+	for i := range out {
+		err = errors.Join(err, s.openHooks("namespaces", out[i].ID, &out[i].Hooks))
+	}
 	return out, err
 }
 

@@ -297,6 +297,15 @@ func (s *Store) NotificationByName(ctx context.Context, projectID, name string) 
 	return &n, nil
 }
 
+// NotificationByID finds a rule.
+func (s *Store) NotificationByID(ctx context.Context, id string) (*Notification, error) {
+	var n Notification
+	if err := one(s.reader(ctx).Where("id = ?", id).Take(&n)); err != nil {
+		return nil, err
+	}
+	return &n, nil
+}
+
 // ListNotifications gives the rules of a project, by name.
 func (s *Store) ListNotifications(ctx context.Context, projectID string) ([]Notification, error) {
 	return all[Notification](s.reader(ctx).Where("project_id = ?", projectID).Order("name"))

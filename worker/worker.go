@@ -19,7 +19,8 @@ import (
 
 // Queues are the task queues that Slipway itself knows, and that a worker serves unless it is told otherwise. Any other
 // name is a queue for scripts only: builds and deployment jobs name it in remote_escape_worker_url.
-var Queues = []string{workflows.QueuePipelines, workflows.QueueBuilds, workflows.QueueDeployments, workflows.QueuePackages, workflows.QueueAssets}
+var Queues = []string{workflows.QueuePipelines, workflows.QueueBuilds, workflows.QueueDeployments, workflows.QueuePackages, workflows.QueueAssets,
+	workflows.QueueDeliveries}
 
 // Options are what a Worker needs.
 type Options struct {

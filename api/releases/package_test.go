@@ -30,6 +30,7 @@ import (
 	"slipway/internal/blob"
 	"slipway/internal/release"
 	"slipway/inventory"
+	"slipway/models"
 	"slipway/policies"
 )
 
@@ -539,9 +540,10 @@ func TestSweptUploadCannotComplete(t *testing.T) {
 func TestUploadEvent(t *testing.T) {
 	s := newServer(t, options{})
 	var events []inventory.UploadEvent
-	s.service.OnUpload = func(_ context.Context, e inventory.UploadEvent) error {
-		events = append(events, e)
-		return errors.New("nobody listens") // changes nothing
+	var uploads []inventory.Upload
+	s.service.OnUpload = func(_ context.Context, _ *models.Store, u inventory.Upload) error {
+		events, uploads = append(events, u.Event), append(uploads, u)
+		return nil
 	}
 	s.register("ns", `{"name":"dep","version":"1","project":"ns"}`)
 	s.register("up", `{"name":"above","version":"1","depends":["ns/dep-v1"]}`)
@@ -555,4 +557,16 @@ func TestUploadEvent(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, `{"event":"NEW_UPLOAD","project":"ns","project_hooks":{"slack":{"url":"http://p"}},"unit":"dep","unit_hooks":{},`+
 		`"downstream_hooks":[{"build":{"url":"http://d"}}],"version":"v1","release":"ns/dep-v1","username":""}`, string(b))
+	require.Len(t, uploads[0].Dependents, 1)
+	require.Equal(t, "above", uploads[0].Dependents[0].Application)
+	require.NotEqual(t, uploads[0].NamespaceID, uploads[0].Dependents[0].NamespaceID)
+
+	// What cannot be recorded undoes the upload: nothing of it is left, and it can be tried again.
+	s.service.OnUpload = func(context.Context, *models.Store, inventory.Upload) error { return errors.New("the outbox is full") }
+	s.register("ns", `{"name":"dep","version":"2","project":"ns"}`)
+	second := packageOf(t, `{"name":"dep","version":"2","project":"ns"}`, nil)
+	require.Equal(t, 500, s.upload(inv+"/ns/units/dep/versions/v2/upload", "", second).status)
+	require.Equal(t, 404, s.get(inv+"/ns/units/dep/versions/v2/download").status)
+	s.service.OnUpload = nil
+	require.Equal(t, 200, s.upload(inv+"/ns/units/dep/versions/v2/upload", "", second).status)
 }

@@ -19,6 +19,7 @@ import (
 	"slipway/api"
 	"slipway/api/releases"
 	"slipway/internal/blob"
+	"slipway/internal/keyring"
 	"slipway/internal/testenv"
 	"slipway/inventory"
 	"slipway/models"
@@ -63,6 +64,9 @@ func newServer(t testing.TB, o options) *server {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, store.Close()) })
 	require.NoError(t, store.Migrate(ctx))
+	keys, err := keyring.Open(filepath.Join(t.TempDir(), "keyset.json"))
+	require.NoError(t, err)
+	store.UseEncrypter(keys)
 	if o.blob == nil {
 		o.blob, err = blob.Open(ctx, "file://"+o.files)
 		require.NoError(t, err)

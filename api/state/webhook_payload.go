@@ -8,7 +8,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"time"
 
+	"slipway/deliveries"
 	"slipway/models"
 )
 
@@ -174,8 +176,8 @@ func cut(text string, n int) string {
 	return text
 }
 
-// signed says whether the payload carries a signature made with secret: HMAC-SHA256 over the raw bytes, or, as GitLab
-// does it, the secret itself. Comparisons take the same time whatever is sent.
+// signed says whether the payload carries a signature made with secret: HMAC-SHA256 over the raw bytes, Slipway's own,
+// or, as GitLab does it, the secret itself. Comparisons take the same time whatever is sent.
 func signed(h http.Header, body []byte, secret string) bool {
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write(body)
@@ -185,6 +187,9 @@ func signed(h http.Header, body []byte, secret string) bool {
 		if got, err := hex.DecodeString(text); err == nil && hmac.Equal(got, want) {
 			return true
 		}
+	}
+	if deliveries.Verify(h.Get(deliveries.HeaderSignature), secret, body, time.Now()) {
+		return true
 	}
 	token := h.Get("X-Gitlab-Token")
 	return token != "" && subtle.ConstantTimeCompare([]byte(token), []byte(secret)) == 1

@@ -1,0 +1,83 @@
+package deliveries
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+
+	"slipway/inventory"
+	"slipway/models"
+)
+
+// Types of hooks.
+const (
+	hookSlack  = "slack"
+	hookEvents = "events"
+	hookBuild  = "build"
+)
+
+// OnUpload records what goes out for a new package: to the hooks slack and events of its namespace and of its application,
+// and to the hook build of every application that depends on it or extends it. It is what inventory.Service.OnUpload
+// asks for.
+func (s *Service) OnUpload(ctx context.Context, tx *models.Store, u inventory.Upload) error {
+	// The settings of hooks are credentials of others: the receivers of one hook do not get them.
+	shown := u.Event
+	shown.ProjectHooks, shown.UnitHooks, shown.DownstreamHooks = withoutSettings(shown.ProjectHooks), withoutSettings(shown.UnitHooks), []inventory.Hooks{}
+	for _, h := range u.Event.DownstreamHooks {
+		shown.DownstreamHooks = append(shown.DownstreamHooks, withoutSettings(h))
+	}
+	body, err := json.Marshal(shown)
+	if err != nil {
+		return err
+	}
+	unit := "unit/" + u.Event.Unit + "/"
+	var list []models.NewDelivery
+	add := func(namespaceID, owner, kind string, hooks inventory.Hooks) {
+		settings, ok := hooks[kind]
+		if !ok || settings["url"] == "" {
+			return
+		}
+		n := models.NewDelivery{Kind: models.DeliveryWebhook, Source: models.DeliveryOfHook, Event: u.Event.Event, NamespaceID: namespaceID, Hook: owner + kind,
+			Target: models.MaskURL(settings["url"]), Body: string(body), Secret: models.DeliverySecret{URL: settings["url"], Secret: settings["secret"]}}
+		if kind == hookSlack {
+			n.Body = slackBody(u.Event, settings)
+		}
+		list = append(list, n)
+	}
+	for _, kind := range []string{hookSlack, hookEvents} {
+		add(u.NamespaceID, "namespace/", kind, u.Event.ProjectHooks)
+		add(u.NamespaceID, unit, kind, u.Event.UnitHooks)
+	}
+	for _, d := range u.Dependents {
+		add(d.NamespaceID, "unit/"+d.Application+"/", hookBuild, d.Hooks)
+	}
+	return s.Create(ctx, tx, list...)
+}
+
+// withoutSettings leaves the types of hooks.
+func withoutSettings(h inventory.Hooks) inventory.Hooks {
+	out := inventory.Hooks{}
+	for _, kind := range slices.Sorted(maps.Keys(h)) {
+		out[kind] = map[string]string{}
+	}
+	return out
+}
+
+// slackEscape makes a text safe in Slack's markup.
+var slackEscape = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+
+// slackBody is what Slack's incoming webhooks take, and other chats that understand them.
+func slackBody(e inventory.UploadEvent, settings map[string]string) string {
+	text := "New release: *" + slackEscape.Replace(e.Release) + "*"
+	if e.Username != "" {
+		text += ", uploaded by " + slackEscape.Replace(e.Username)
+	}
+	b, _ := json.Marshal(struct {
+		Text      string `json:"text"`
+		Username  string `json:"username,omitempty"`
+		IconEmoji string `json:"icon_emoji,omitempty"`
+	}{text, settings["username"], settings["icon_emoji"]})
+	return string(b)
+}
