@@ -22,6 +22,8 @@ import (
 type Executions interface {
 	confirm.Executions
 	follow.Logs
+	// SignalLocks tells executions that a change of limits lets them go on.
+	SignalLocks(ctx context.Context, ids []string)
 	// Code is the code in a confirmation's link.
 	Code(c *models.Confirmation) (string, error)
 }
@@ -60,6 +62,7 @@ func New(o Options) api.Group {
 		s.confirmationRows(),
 		s.historyRows(),
 		s.auditRows(),
+		s.limitRows(),
 		s.codecRows(),
 	)}
 }

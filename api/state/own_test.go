@@ -113,6 +113,7 @@ func TestS24EveryChangeIsAudited(t *testing.T) {
 	finish(k, run)
 	finish(k, olga.post(pipeline+"executions/"+run+"/retry", nil).id())
 	olga.put(pipeline, map[string]any{"phases": []any{}}).ok()
+	olga.put("/api/v1/slipway/projects/shop/pipelines/ship/limits", map[string]any{"max_parallel": 1}).ok()
 	olga.delete(pipeline).ok()
 	olga.post("/api/v1/state/shop/add-namespace", map[string]any{"name": "shop-ns"}).ok()
 	olga.post("/api/v1/state/shop/repositories/add-repository", map[string]any{"name": "r", "repo": "x"}).ok()

@@ -29,6 +29,8 @@ type PipelinePhase struct {
 	Name   string         `json:"name" validate:"max=200"`
 	Status string         `json:"status,omitempty" validate:"max=100"`
 	Steps  []PipelineStep `json:"steps" validate:"max=100,dive"`
+	// RunAlways makes the phase run also after a failure or a cancellation: it cleans up. Beyond the document.
+	RunAlways bool `json:"run_always,omitempty"`
 }
 
 // PipelineStep is one step. What follows the definition is read-only, and filled in executions alone.
@@ -117,7 +119,7 @@ func (s *surface) showPipeline(p *models.Pipeline, permission string, triggers [
 func showPhases(phases []models.PipelinePhase) []PipelinePhase {
 	out := make([]PipelinePhase, len(phases))
 	for i, ph := range phases {
-		out[i] = PipelinePhase{Name: ph.Name, Steps: make([]PipelineStep, len(ph.Steps))}
+		out[i] = PipelinePhase{Name: ph.Name, RunAlways: ph.RunAlways, Steps: make([]PipelineStep, len(ph.Steps))}
 		for j, step := range ph.Steps {
 			out[i].Steps[j].PipelineStep = step
 		}
@@ -221,7 +223,7 @@ func (s *surface) fillPipeline(ctx context.Context, p *models.Pipeline, body *Pi
 	}
 	phases := make([]models.PipelinePhase, len(body.Phases))
 	for i, ph := range body.Phases {
-		phases[i] = models.PipelinePhase{Name: ph.Name, Steps: make([]models.PipelineStep, len(ph.Steps))}
+		phases[i] = models.PipelinePhase{Name: ph.Name, RunAlways: ph.RunAlways, Steps: make([]models.PipelineStep, len(ph.Steps))}
 		for j, step := range ph.Steps {
 			phases[i].Steps[j] = step.PipelineStep
 		}

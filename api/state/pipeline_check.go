@@ -38,6 +38,9 @@ func (s *surface) checkPhases(ctx context.Context, pipeline, serviceAccount stri
 				return problem.BadField("phases", "at most %d steps in all", maxSteps)
 			}
 			c.at, c.name = fmt.Sprintf("phases[%d].steps[%d]", i, j), step.Name
+			if err := c.limits(ph, step); err != nil {
+				return err
+			}
 			if err := c.step(step); err != nil {
 				return err
 			}

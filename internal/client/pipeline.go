@@ -20,6 +20,8 @@ type PipelinePhase struct {
 	Name   string         `json:"name"`
 	Steps  []PipelineStep `json:"steps"`
 	Status string         `json:"status,omitempty"`
+	// RunAlways makes the phase run also after a failure or a cancellation.
+	RunAlways bool `json:"run_always,omitempty"`
 }
 
 // The types of pipeline steps.
@@ -43,6 +45,8 @@ type PipelineStep struct {
 	User          string `json:"user,omitempty"`
 	Team          string `json:"team,omitempty"`
 	IgnoreFailure bool   `json:"ignore_failure,omitempty"`
+	// TimeLimit is how long the step may take, as in 10m.
+	TimeLimit string `json:"time_limit,omitempty"`
 
 	// Read only, in executions.
 	Status  string `json:"status,omitempty"`
