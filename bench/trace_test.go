@@ -4,9 +4,14 @@ package bench
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +19,7 @@ import (
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 
+	"slipway/internal/testenv"
 	"slipway/models"
 )
 
@@ -94,4 +100,47 @@ func TestProfileTen(t *testing.T) {
 		return one.run(ctx, e, err)
 	})
 	note("%.0f executions/s", s.rate())
+}
+
+// TestTraceStatements prints the statements that one execution of one script, and one of ten, sends to PostgreSQL.
+func TestTraceStatements(t *testing.T) {
+	for _, steps := range []int{1, 10} {
+		t.Run(fmt.Sprint(steps), func(t *testing.T) {
+			address := testenv.Postgres(t)
+			u, err := url.Parse(address)
+			require.NoError(t, err)
+			db, err := sql.Open("pgx", address)
+			require.NoError(t, err)
+			// Of this database alone, and only for connections that are made from now on.
+			_, err = db.Exec("ALTER DATABASE \"" + strings.TrimPrefix(u.Path, "/") + "\" SET log_statement = 'all'")
+			require.NoError(t, err)
+			require.NoError(t, db.Close())
+			log := filepath.Join(u.Query().Get("host"), "log")
+			one := newStack(t, stackOptions{database: address})
+			b := one.build(t, "one", stepsOf(steps)...)
+			run := func() {
+				e, err := one.trigger(t.Context(), b)
+				require.NoError(t, one.run(t.Context(), e, err))
+			}
+			run()
+			before, err := os.Stat(log)
+			require.NoError(t, err)
+			run()
+			text, err := os.ReadFile(log)
+			require.NoError(t, err)
+			n := 0
+			for _, line := range strings.Split(string(text[before.Size():]), "\n") {
+				_, statement, ok := strings.Cut(line, "LOG:  ")
+				if !ok {
+					continue
+				}
+				n++
+				if len(statement) > 200 {
+					statement = statement[:200] + "..."
+				}
+				fmt.Println("   ", statement)
+			}
+			note("%d scripts: %d statements", steps, n)
+		})
+	}
 }
