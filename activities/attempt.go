@@ -39,14 +39,24 @@ type attempt struct {
 	log       *logs.Log
 	state     *stateStore
 	decisions map[string]string
-	ended     []endedScript
+	// scripts are those that may be repeated and have ended: they wait to be recorded.
+	scripts []models.EndedScript
 	// told are the errors that the log has from the engine: the reason that the execution ends with is mostly one of them.
 	told map[string]bool
 }
 
+// work is what an attempt does between its beginning and its end.
+type work func(ctx context.Context, t *attempt) (models.Result, error)
+
+// run is try for the activities with which an execution is over: the outcome ends it, in the transaction that stores all
+// else that the attempt has to say.
+func (a *Scripts) run(ctx context.Context, in workflows.Input, f work) (workflows.Outcome, error) {
+	return a.try(ctx, in, true, f)
+}
+
 // try runs f for an execution, in a fresh workspace, with a log, heartbeats and the ways to be cancelled, and turns what
 // comes of it into an outcome. Errors are for what another try may mend: then the server gives the work to a worker again.
-func (a *Scripts) try(ctx context.Context, in workflows.Input, f func(ctx context.Context, t *attempt) (models.Result, error)) (workflows.Outcome, error) {
+func (a *Scripts) try(ctx context.Context, in workflows.Input, ends bool, f work) (workflows.Outcome, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if end, ok := ctx.Deadline(); ok && time.Until(end) > time.Hour {
@@ -63,14 +73,21 @@ func (a *Scripts) try(ctx context.Context, in workflows.Input, f func(ctx contex
 	defer stop()
 	// Asked after the subscription: a request that came before it stands in the row.
 	var before *models.Attempt
-	err := persist(ctx, func() (err error) { before, err = a.Store.AttemptOf(ctx, in.ExecutionID); return err })
+	err := persist(ctx, func() (err error) { before, err = a.attemptOf(ctx, in); return err })
+	if errors.Is(err, models.ErrNotFound) {
+		out := noSuchExecution
+		out.Ended = true
+		return out, nil
+	}
 	if err != nil {
 		return workflows.Outcome{}, err
 	}
 	e := &before.Execution
 	switch {
 	case e.Status.Final():
-		return workflows.Outcome{Status: e.Status, Reason: e.Reason}, nil
+		return workflows.Outcome{Status: e.Status, Reason: e.Reason, Ended: true}, nil
+	case in.ScriptQueue != "" && !before.Claimed:
+		return workflows.Outcome{Unclaimed: true}, nil
 	case e.CancelRequestedAt != nil:
 		return workflows.Outcome{Status: models.StatusCancelled, Reason: cancelReason(e)}, nil
 	}
@@ -98,15 +115,35 @@ func (a *Scripts) try(ctx context.Context, in workflows.Input, f func(ctx contex
 	if out.Status == models.StatusFailed && !t.told[out.Reason] {
 		t.say(logs.LevelError, out.Reason)
 	}
-	err = errors.Join(err, t.end(keep, result, sink))
+	out.Reason = t.secrets.Mask(out.Reason)
+	// Why an attempt is cancelled, the workflow knows: somebody asked, its time was over, its pipeline ends.
+	if ends && err == nil && out.Status != models.StatusCancelled {
+		out.Ended, err = t.end(keep, result, sink, out)
+	} else {
+		_, eerr := t.end(keep, result, sink, workflows.Outcome{})
+		err = errors.Join(err, eerr)
+	}
 	// Removing files takes longer than all the rest, and nobody waits for it. A worker that stops removes what is left.
 	go func() {
 		if err := t.workspace.Wipe(); err != nil {
 			a.Log.Warn("a workspace could not be removed", "execution", e.ID, "error", err)
 		}
 	}()
-	out.Reason = t.secrets.Mask(out.Reason)
 	return out, err
+}
+
+// attemptOf reads the execution, and claims it first where nothing but this activity does.
+func (a *Scripts) attemptOf(ctx context.Context, in workflows.Input) (*models.Attempt, error) {
+	if in.ScriptQueue != "" {
+		t, err := a.Store.DirectClaim(ctx, in.ExecutionID, in.FirstRun)
+		if err == nil && t.First {
+			a.Metrics.QueueWait.WithLabelValues(t.Kind).Observe(t.ClaimedAt.Sub(t.CreatedAt).Seconds())
+		}
+		if !errors.Is(err, models.ErrConflict) {
+			return t, err
+		}
+	}
+	return a.Store.AttemptOf(ctx, in.ExecutionID)
 }
 
 // again counts the tries of an activity that is repeated, and ends what has taken down its worker too often. The server's
@@ -149,44 +186,52 @@ func outlive(ctx context.Context, d time.Duration) (context.Context, context.Can
 }
 
 // end stores what is left of an attempt in one transaction: the state, the ends of its last scripts, the last lines of
-// its log and what it made. It is all there before the execution shows as ended.
-func (t *attempt) end(ctx context.Context, result models.Result, sink *logSink) error {
+// its log, what it made, and, where an outcome is given, the end of the execution. It is all there before the execution
+// shows as ended. True says that this ended it.
+func (t *attempt) end(ctx context.Context, result models.Result, sink *logSink, out workflows.Outcome) (bool, error) {
 	last, err := t.log.Finish(ctx)
 	if err != nil {
 		t.Scripts.Log.WarnContext(ctx, "the end of a log could not be stored", "execution", t.e.ID, "error", err)
 	}
-	err = persist(ctx, func() error { return t.store(ctx, result, last, sink) })
-	t.Service.LogWritten(ctx, t.e.ID)
-	return err
+	var ended bool
+	var next []string
+	err = persist(ctx, func() (err error) { ended, next, err = t.store(ctx, result, last, sink, out); return err })
+	if ended {
+		t.Service.Ended(ctx, t.e.ID, t.e.Kind, out.Status, out.Reason, next)
+	} else {
+		t.Service.LogWritten(ctx, t.e.ID)
+	}
+	return ended, err
 }
 
 // store is what end does in the database. Repeating it changes nothing.
-func (t *attempt) store(ctx context.Context, result models.Result, last logs.Chunk, sink *logSink) error {
-	rest := func(tx *models.Store) error {
-		if err := t.flushIn(ctx, tx); err != nil {
-			return err
-		}
-		if len(result.Releases) == 0 && result.Release == "" {
-			return nil
-		}
-		return tx.SetResult(ctx, t.e.ID, result)
+func (t *attempt) store(ctx context.Context, result models.Result, last logs.Chunk, sink *logSink, out workflows.Outcome) (ended bool, next []string, err error) {
+	all := models.AttemptEnd{ExecutionID: t.e.ID, EnvironmentID: t.e.EnvironmentID, By: t.state.by, Deployments: t.state.writes, Scripts: t.scripts,
+		Status: out.Status, Reason: out.Reason}
+	if len(result.Releases) > 0 || result.Release != "" {
+		all.Result = &result
 	}
-	behind := last.Count > 0 && sink.offset > 0
-	err := t.Store.Tx(ctx, func(tx *models.Store) error {
-		if err := rest(tx); err != nil || last.Count == 0 || behind {
-			return err
+	if last.Count == 0 || sink.offset == 0 {
+		if last.Count > 0 {
+			all.Log = &models.LogChunk{FirstLine: last.FirstLine, Count: last.Count, Data: last.Data}
 		}
-		return tx.PutLogs(ctx, t.e.ID, last.FirstLine, last.Count, last.Data)
-	})
-	if errors.Is(err, models.ErrExists) {
-		// Somebody else wrote to the log by the API in the meantime, or this did before its connection broke: everything
-		// but the lines, then the lines.
-		err, behind = t.Store.Tx(ctx, rest), true
+		if ended, next, err = t.Store.EndAttempt(ctx, all); !errors.Is(err, models.ErrExists) {
+			return ended, next, err
+		}
 	}
-	if err == nil && behind {
-		err = sink.put(ctx, last)
+	// Somebody else wrote to the log by the API in the meantime, or this did before its connection broke: everything but the
+	// lines, then the lines, then the end.
+	all.Log, all.Status = nil, ""
+	if _, _, err := t.Store.EndAttempt(ctx, all); err != nil {
+		return false, nil, err
 	}
-	return err
+	if err := sink.put(ctx, last); err != nil {
+		return false, nil, err
+	}
+	if out.Status == "" {
+		return false, nil, nil
+	}
+	return t.Store.EndAttempt(ctx, models.AttemptEnd{ExecutionID: t.e.ID, Status: out.Status, Reason: out.Reason})
 }
 
 // flushIn writes what may wait for the next transaction: changes of the state, and the ends of scripts that may be
@@ -195,30 +240,13 @@ func (t *attempt) flushIn(ctx context.Context, tx *models.Store) error {
 	if err := t.state.flushIn(ctx, tx); err != nil {
 		return err
 	}
-	for _, s := range t.ended {
-		var err error
-		if s.begun {
-			err = tx.EndScript(ctx, t.e.ID, s.row.Key, s.row.Result)
-		} else {
-			err = tx.RecordScript(ctx, s.row)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return tx.EndScripts(ctx, t.scripts)
 }
 
 // flushed forgets what flushIn wrote, once its transaction has committed.
 func (t *attempt) flushed() {
 	t.state.began()
-	t.ended = nil
-}
-
-// endedScript is a script that may be repeated and has ended, which waits to be recorded; begun says that its beginning was.
-type endedScript struct {
-	row   models.ExecutionScript
-	begun bool
+	t.scripts = nil
 }
 
 // persist does what needs the database again and again until that answers: while it is away, or refuses to write, scripts

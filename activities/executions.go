@@ -48,18 +48,14 @@ func (a *Executions) Claim(ctx context.Context, in workflows.Input, firstRun, ki
 	}
 	e := c.Execution
 	a.Metrics.QueueWait.WithLabelValues(e.Kind).Observe(a.Store.Now().Sub(e.CreatedAt).Seconds())
-	_, queue := executions.WorkflowOf(e.Kind)
-	if e.TaskQueue != "" {
-		queue = e.TaskQueue
-	}
-	res := workflows.ClaimResult{Claimed: true, Waiting: c.Waiting, Queued: c.Queued, TaskQueue: queue}
+	res := workflows.ClaimResult{Claimed: true, Waiting: c.Waiting, Queued: c.Queued, TaskQueue: executions.QueueOf(e)}
 	switch e.Kind {
 	case models.KindBuild:
 		var d models.BuildDefinition
 		if err := e.DefinitionInto(&d); err != nil {
 			return res, invalid(err)
 		}
-		res.Plan = deploys(d)
+		res.Plan = d.Deploys()
 		limit(&res, d.Limits)
 	case models.KindPipeline:
 		var d models.PipelineDefinition
@@ -117,7 +113,7 @@ func (a *Executions) Admit(ctx context.Context, in workflows.Input, kind string)
 func (a *Executions) unclaimed(ctx context.Context, in workflows.Input) (workflows.ClaimResult, error) {
 	e, err := a.Store.ExecutionByID(ctx, in.ExecutionID)
 	if errors.Is(err, models.ErrNotFound) {
-		return workflows.ClaimResult{Outcome: workflows.Outcome{Status: models.StatusAbandoned, Reason: "there is no such execution"}}, nil
+		return workflows.ClaimResult{Outcome: noSuchExecution}, nil
 	}
 	if err != nil {
 		return workflows.ClaimResult{}, err
@@ -125,15 +121,8 @@ func (a *Executions) unclaimed(ctx context.Context, in workflows.Input) (workflo
 	return workflows.ClaimResult{Outcome: workflows.Outcome{Status: e.Status, Reason: e.Reason}}, nil
 }
 
-// deploys says whether a build changes deployments of its environment, so that it must hold them.
-func deploys(d models.BuildDefinition) bool {
-	for _, st := range d.Steps {
-		if st.RunDeploy || st.RunSmoke || st.RunDestroy || st.RunDestroyDeploy {
-			return true
-		}
-	}
-	return false
-}
+// noSuchExecution is the outcome of a workflow whose execution is not in the table.
+var noSuchExecution = workflows.Outcome{Status: models.StatusAbandoned, Reason: "there is no such execution"}
 
 // invalid marks a definition that no repetition will make readable.
 func invalid(err error) error {
@@ -169,6 +158,9 @@ func (a *Executions) Finish(ctx context.Context, in workflows.Input, kind string
 		return out, err
 	}
 	e, err := a.Store.ExecutionByID(ctx, in.ExecutionID)
+	if errors.Is(err, models.ErrNotFound) {
+		return noSuchExecution, nil
+	}
 	if err != nil {
 		return out, err
 	}
@@ -270,6 +262,7 @@ func (a *Executions) beginStep(ctx context.Context, e *models.Execution, d model
 		}
 		run.ChildID = child.ID
 		run.Workflow, run.TaskQueue = executions.WorkflowOf(child.Kind)
+		run.ScriptQueue = executions.ScriptQueue(child)
 		return tx.PutSteps(ctx, models.ExecutionStep{ExecutionID: e.ID, Phase: phase, Step: run.Step, Status: models.StatusRunning, ChildID: child.ID, StartedAt: &now})
 	})
 	if err != nil {

@@ -98,7 +98,7 @@ func (t *attempt) repeatable(ctx context.Context, key string, s engine.Script) (
 	if row.Result, err = t.seal(key, res); err != nil {
 		return res, err
 	}
-	t.ended = append(t.ended, endedScript{row: row, begun: begun})
+	t.scripts = append(t.scripts, models.EndedScript{ExecutionScript: row, Begun: begun})
 	return res, nil
 }
 

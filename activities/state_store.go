@@ -2,7 +2,6 @@ package activities
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 
@@ -47,30 +46,47 @@ func (s *stateStore) SaveDeployment(_ context.Context, root string, path []strin
 	return nil
 }
 
+// writes are what is pending, with the stages of the roots that are not this execution's as the database has them now.
+func (s *stateStore) writes(ctx context.Context, store *models.Store) ([]models.DeploymentWrite, error) {
+	var roots []string
+	for _, c := range s.pending {
+		if len(c.path) == 1 {
+			roots = append(roots, c.root)
+		}
+	}
+	now, err := store.DeploymentStates(ctx, s.environmentID, roots)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]models.DeploymentWrite, len(s.pending))
+	for i, c := range s.pending {
+		d := c.deployment
+		if there := now[c.root]; there != nil && len(c.path) == 1 {
+			d = d.Clone()
+			for name, stage := range there.Stages {
+				if slices.Contains(s.stages, name) {
+					continue
+				}
+				if d.Stages == nil {
+					d.Stages = maps.Clone(there.Stages)
+				}
+				d.Stages[name] = stage
+			}
+		}
+		list[i] = models.DeploymentWrite{Root: c.root, RootStage: c.rootStage, Path: c.path, Deployment: d}
+	}
+	return list, nil
+}
+
 // flushIn writes what is pending in the caller's transaction; began forgets it once that has committed, since a
 // transaction may be tried again.
 func (s *stateStore) flushIn(ctx context.Context, tx *models.Store) error {
-	for _, c := range s.pending {
-		d := c.deployment
-		if len(c.path) == 1 {
-			now, err := tx.DeploymentState(ctx, s.environmentID, c.root)
-			if err != nil && !errors.Is(err, models.ErrNotFound) {
-				return err
-			}
-			if now != nil {
-				d = d.Clone()
-				for name, stage := range now.Stages {
-					if slices.Contains(s.stages, name) {
-						continue
-					}
-					if d.Stages == nil {
-						d.Stages = maps.Clone(now.Stages)
-					}
-					d.Stages[name] = stage
-				}
-			}
-		}
-		if err := tx.PutDeployment(ctx, s.environmentID, c.root, c.path, c.rootStage, d, s.by); err != nil {
+	list, err := s.writes(ctx, tx)
+	if err != nil {
+		return err
+	}
+	for _, w := range list {
+		if err := tx.PutDeployment(ctx, s.environmentID, w.Root, w.Path, w.RootStage, w.Deployment, s.by); err != nil {
 			return err
 		}
 	}

@@ -195,7 +195,7 @@ func (s *Service) terminationReason(ctx context.Context, id, runID string) strin
 	return ""
 }
 
-// End ends an execution and does what follows: followers of its log learn of it, and the executions that hold its locks now are signalled. An execution that had ended is left alone: false.
+// End ends an execution and does what follows; see Ended. An execution that had ended is left alone: false.
 func (s *Service) End(ctx context.Context, id, kind string, status models.Status, reason string) (bool, error) {
 	next, err := s.store.FinishExecution(ctx, id, status, reason, nil)
 	if errors.Is(err, models.ErrFinal) {
@@ -204,11 +204,17 @@ func (s *Service) End(ctx context.Context, id, kind string, status models.Status
 	if err != nil {
 		return false, err
 	}
+	s.Ended(ctx, id, kind, status, reason, next)
+	return true, nil
+}
+
+// Ended does what follows once an execution's end has been committed: followers of its log learn of it, and next, the
+// executions that hold its locks now, are signalled. What is lost here, because the process dies, the reconciler repeats.
+func (s *Service) Ended(ctx context.Context, id, kind string, status models.Status, reason string, next []string) {
 	s.metrics.Finished(kind, status)
 	s.log.InfoContext(ctx, "execution ended", "execution", id, "kind", kind, "status", status, "reason", reason)
 	s.LogWritten(ctx, id)
 	s.SignalLocks(ctx, next)
-	return true, nil
 }
 
 // end is End for the reconciler. A worker may still run scripts of an execution whose workflow was terminated: it is told

@@ -93,6 +93,25 @@ func WorkflowOf(kind string) (workflow, queue string) {
 	return kind, kind
 }
 
+// QueueOf is the task queue of the activity that runs an execution's scripts: its own, or its kind's.
+func QueueOf(e *models.Execution) string {
+	if e.TaskQueue != "" {
+		return e.TaskQueue
+	}
+	_, queue := WorkflowOf(e.Kind)
+	return queue
+}
+
+// ScriptQueue is workflows.Input.ScriptQueue of an execution: its queue where nothing has to be decided before its scripts
+// run, else "".
+func ScriptQueue(e *models.Execution) string {
+	var d models.BuildDefinition
+	if e.Kind != models.KindBuild || e.Status != models.StatusNew || e.DefinitionInto(&d) != nil || !d.Direct() {
+		return ""
+	}
+	return QueueOf(e)
+}
+
 // isGone says that a workflow does not exist or has closed: there is nobody to tell.
 func isGone(err error) bool {
 	var notFound *serviceerror.NotFound

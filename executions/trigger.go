@@ -180,7 +180,7 @@ func (s *Service) start(ctx context.Context, e *models.Execution) error {
 	if s.cfg.SearchAttributes() {
 		o.TypedSearchAttributes = s.attributes(e)
 	}
-	_, err := s.client.ExecuteWorkflow(ctx, o, name, workflows.Input{ExecutionID: e.ID, Attributes: s.cfg.SearchAttributes()})
+	_, err := s.client.ExecuteWorkflow(ctx, o, name, workflows.Input{ExecutionID: e.ID, Attributes: s.cfg.SearchAttributes(), ScriptQueue: ScriptQueue(e)})
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
 	if err == nil || errors.As(err, &started) {
 		s.answered.Store(time.Now().UnixNano())

@@ -21,6 +21,20 @@ type BuildDefinition struct {
 	Limits             Limits      `json:"limits,omitzero"`
 }
 
+// Deploys says whether the build changes deployments of its environment, so that it must hold them.
+func (d BuildDefinition) Deploys() bool {
+	for _, st := range d.Steps {
+		if st.RunDeploy || st.RunSmoke || st.RunDestroy || st.RunDestroyDeploy {
+			return true
+		}
+	}
+	return false
+}
+
+// Direct says that nothing has to be decided between the trigger and the scripts, no lock and no limit waited for, so that
+// the activity that runs them may claim the execution too: see Store.DirectClaim.
+func (d BuildDefinition) Direct() bool { return !d.Deploys() }
+
 // BuildStep is one release that a build makes. Fields as in the state document.
 type BuildStep struct {
 	PlanLocation       string            `json:"plan_location" validate:"max=500"`

@@ -122,6 +122,19 @@ func (s *Store) DeploymentState(ctx context.Context, environmentID, root string)
 	return nil, ErrNotFound
 }
 
+// DeploymentStates gives several root deployments at once, by name; those that there are none of are absent.
+func (s *Store) DeploymentStates(ctx context.Context, environmentID string, roots []string) (map[string]*state.Deployment, error) {
+	if len(roots) == 0 {
+		return nil, nil
+	}
+	var rows []deployment
+	if err := s.reader(ctx).Table("deployments").Where("environment_id = ? AND root IN ?", environmentID, roots).Order("sequence").Find(&rows).Error; err != nil {
+		return nil, err
+	}
+	e := state.Environment{Deployments: map[string]*state.Deployment{}}
+	return e.Deployments, s.applyDeployments(&e, rows)
+}
+
 func (s *Store) applyDeployments(e *state.Environment, rows []deployment) error {
 	for _, r := range rows {
 		b, err := s.unseal(r.Content, deploymentPlace(r.EnvironmentID, r.Root, r.RootStage, r.Path))

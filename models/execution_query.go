@@ -24,13 +24,15 @@ type Attempt struct {
 	// NextLine is the line that its log goes on with; Decided says that it has recorded decisions.
 	NextLine int64 `gorm:"->"`
 	Decided  bool  `gorm:"->"`
+	// Claimed says that DirectClaim gave it, and First that this was the first time.
+	Claimed bool `gorm:"-"`
+	First   bool `gorm:"-"`
 }
 
 // AttemptOf finds an execution with what earlier attempts left, in one query.
 func (s *Store) AttemptOf(ctx context.Context, id string) (*Attempt, error) {
 	var rows []Attempt
-	err := s.writer(ctx).Raw(`SELECT e.*, COALESCE((SELECT c.first_line + c.count FROM log_chunks c WHERE c.execution_id = e.id ORDER BY c.first_line DESC LIMIT 1), 0) AS next_line,
-		EXISTS (SELECT 1 FROM execution_decisions d WHERE d.execution_id = e.id) AS decided FROM executions e WHERE e.id = ?`, id).Scan(&rows).Error
+	err := s.writer(ctx).Raw(`SELECT e.*, `+attemptColumns("e.id")+` FROM executions e WHERE e.id = ?`, id).Scan(&rows).Error
 	if err == nil && len(rows) == 0 {
 		err = ErrNotFound
 	}

@@ -64,6 +64,11 @@ type Input struct {
 	Failed *Outcome `json:"failed,omitempty"`
 	// TimeLeft is what is left of a pipeline's time limit, where it continued as new.
 	TimeLeft time.Duration `json:"time_left,omitempty"`
+	// ScriptQueue, where it is set, is the task queue of the activity that runs the scripts, and says that nothing has to be
+	// decided before it: the workflow begins with it, and it claims the row.
+	ScriptQueue string `json:"script_queue,omitempty"`
+	// FirstRun is the first run of the workflow's chain, in whose name such an activity claims. The workflow fills it in.
+	FirstRun string `json:"first_run,omitempty"`
 }
 
 // AttributeStatus is the search attribute that holds the status of executions in which not everything went well, and of
@@ -84,6 +89,11 @@ func showStatus(ctx workflow.Context, in Input, s models.Status) {
 type Outcome struct {
 	Status models.Status `json:"status"`
 	Reason string        `json:"reason,omitempty"`
+	// Ended is set by activities that have ended the row in their last transaction, or found it ended: the workflow has
+	// nothing more to record. Unclaimed is set by those that should have claimed the row and could not, although it is open:
+	// the workflow claims it after all. Neither is in a workflow's result.
+	Ended     bool `json:"ended,omitempty"`
+	Unclaimed bool `json:"unclaimed,omitempty"`
 }
 
 // Ok says that the execution reached what it was for.

@@ -24,6 +24,8 @@ type StepRun struct {
 	ChildID   string `json:"child_id,omitempty"`
 	Workflow  string `json:"workflow,omitempty"`
 	TaskQueue string `json:"task_queue,omitempty"`
+	// ScriptQueue is Input.ScriptQueue of that execution.
+	ScriptQueue string `json:"script_queue,omitempty"`
 	// ConfirmationID is the decision that the step waits for.
 	ConfirmationID string `json:"confirmation_id,omitempty"`
 	// IgnoreFailure lets the pipeline go on whatever the step's outcome.
@@ -221,7 +223,7 @@ func runChild(ctx workflow.Context, in Input, step *StepRun) Outcome {
 		WorkflowIDReusePolicy: enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 	})
 	var out Outcome
-	err := workflow.ExecuteChildWorkflow(ctx, step.Workflow, Input{ExecutionID: step.ChildID, Attributes: in.Attributes}).Get(ctx, &out)
+	err := workflow.ExecuteChildWorkflow(ctx, step.Workflow, Input{ExecutionID: step.ChildID, Attributes: in.Attributes, ScriptQueue: step.ScriptQueue}).Get(ctx, &out)
 	switch {
 	case err == nil:
 		return out
