@@ -33,7 +33,7 @@ func (d BuildDefinition) Deploys() bool {
 
 // Direct says that nothing has to be decided between the trigger and the scripts, no lock and no limit waited for, so that
 // the activity that runs them may claim the execution too: see Store.DirectClaim.
-func (d BuildDefinition) Direct() bool { return !d.Deploys() }
+func (d BuildDefinition) Direct() bool { return !d.Deploys() && d.Limits == (Limits{}) }
 
 // BuildStep is one release that a build makes. Fields as in the state document.
 type BuildStep struct {

@@ -29,8 +29,10 @@ func Deployment(ctx workflow.Context, in Input) (Outcome, error) {
 
 // run is what builds and deployments share: claim the row, wait for the deployments it changes, run the scripts in one
 // activity, which ends the row. Where nothing has to be decided before them, that activity claims the row too, and is all
-// that the workflow does: a local activity costs a marker in the history and its share of the server. All scripts run in one activity because one costs some 24 ms of processor time and 17
-// database transactions, and nothing between two scripts of one worker needs Temporal to decide.
+// that the workflow does: a local activity costs a marker in the history and its share of the server.
+//
+// All scripts run in one activity because one costs some 24 ms of processor time and 17 database transactions, and nothing
+// between two scripts of one worker needs Temporal to decide.
 func run(ctx workflow.Context, in Input, activity string) (Outcome, error) {
 	at := "claiming"
 	if err := workflow.SetQueryHandler(ctx, QueryState, func() (string, error) { return at, nil }); err != nil {

@@ -23,6 +23,7 @@ type fake struct {
 	waits     bool
 	run       func(ctx context.Context, in Input) (Outcome, error)
 	phases    [][]StepRun
+	claims    int
 	seen      int
 	finished  []Outcome
 	updates   []StepUpdate
@@ -37,7 +38,7 @@ func newEnv(t *testing.T, f *fake) *testsuite.TestWorkflowEnvironment {
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(30 * time.Second)
 	act := func(fn any, name string) { env.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name}) }
-	act(func(context.Context, Input, string, string) (ClaimResult, error) { return f.claim, nil }, ActivityClaim)
+	act(func(context.Context, Input, string, string) (ClaimResult, error) { f.claims++; return f.claim, nil }, ActivityClaim)
 	act(func(context.Context, Input) (PlanResult, error) { return f.plan, nil }, ActivityPlan)
 	act(func(_ context.Context, _ Input, names []string) (bool, error) { f.asked = names; return f.waits, nil }, ActivityLocks)
 	act(func(context.Context, Input) error { f.seen++; return nil }, ActivityLockSeen)
