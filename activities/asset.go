@@ -109,7 +109,7 @@ func (a *Assets) TriggerScan(ctx context.Context, in workflows.AssetScanSchedule
 	if err != nil {
 		return err
 	}
-	_, err = assets.TriggerScan(ctx, a.Triggers, r, models.Trigger{Type: "schedule"}, "asset-scan/"+key)
+	_, err = assets.TriggerScan(ctx, a.Triggers, r, models.Trigger{Type: "schedule"}, "asset-scan/"+key, nil)
 	return err
 }
 

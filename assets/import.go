@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"slipway/models"
+	"slipway/policies"
 )
 
 // importBatch is how many lines are written in one transaction.
@@ -281,7 +282,7 @@ func parseImage(line []byte, img *models.Image) error {
 
 // Report adds what a build has pushed to the assets of an organization: images become assets, and image tags are added to
 // those that an asset has.
-func (s *Service) Report(ctx context.Context, organizationID string, images []models.Image) (models.PutResult, error) {
+func (s *Service) Report(ctx context.Context, organizationID string, by policies.Subject, images []models.Image) (models.PutResult, error) {
 	for i := range images {
 		if err := images[i].Check(); err != nil {
 			return models.PutResult{}, err
@@ -289,5 +290,14 @@ func (s *Service) Report(ctx context.Context, organizationID string, images []mo
 		// What people set is not for builds to set.
 		images[i].Class, images[i].Labels, images[i].Tags, images[i].CreatedAt = "", nil, nil, nil
 	}
-	return s.store.PutImages(ctx, organizationID, images, true)
+	var result models.PutResult
+	err := s.store.Tx(ctx, func(tx *models.Store) error {
+		var err error
+		if result, err = tx.PutImages(ctx, organizationID, images, true); err != nil {
+			return err
+		}
+		return tx.Audit(ctx, models.AuditEntry{Action: "asset:report", ResourceKind: "organization", ResourceID: organizationID,
+			Detail: map[string]any{"images": len(images), "created": result.Created, "updated": result.Updated}}.ActorOf(by))
+	})
+	return result, err
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"slipway/models"
+	"slipway/policies"
 )
 
 func newService(t testing.TB, s *models.Store) *Service {
@@ -113,17 +114,17 @@ func TestReportAddsTags(t *testing.T) {
 	s, org := onSQLite(t)
 	service := newService(t, s)
 	img := models.Image{Registry: "docker.io", Repository: "team/app", ConfigDigest: fmt.Sprintf("sha256:%064x", 1), ImageTags: []string{"1"}, Labels: []string{"not-for-builds"}}
-	_, err := service.Report(t.Context(), org.ID, []models.Image{img})
+	_, err := service.Report(t.Context(), org.ID, policies.Subject{Kind: models.SubjectServiceAccount, ID: "ci", Name: "ci"}, []models.Image{img})
 	require.NoError(t, err)
 	img.ImageTags = []string{"2"}
-	_, err = service.Report(t.Context(), org.ID, []models.Image{img})
+	_, err = service.Report(t.Context(), org.ID, policies.Subject{Kind: models.SubjectServiceAccount, ID: "ci", Name: "ci"}, []models.Image{img})
 	require.NoError(t, err)
 	for _, a := range assetsOf(t, s, org) {
 		require.JSONEq(t, `["1","2"]`, string(a.ImageTags))
 		require.JSONEq(t, `[]`, string(a.Labels))
 	}
 	img.Registry = ""
-	_, err = service.Report(t.Context(), org.ID, []models.Image{img})
+	_, err = service.Report(t.Context(), org.ID, policies.Subject{Kind: models.SubjectServiceAccount, ID: "ci", Name: "ci"}, []models.Image{img})
 	require.Error(t, err)
 }
 

@@ -17,15 +17,18 @@ import (
 	"slipway/workflows"
 )
 
-// TriggerScan starts the scan of a registry. key makes the same trigger twice one scan; "" for a person's own request.
-func TriggerScan(ctx context.Context, ex Executions, r *models.AssetRegistry, by models.Trigger, key string) (*models.Execution, error) {
-	return ex.Trigger(ctx, executions.TriggerRequest{Kind: models.KindAssetScan, SubjectID: r.ID, SubjectName: r.Name, Trigger: by, IdempotencyKey: key,
-		Definition: models.AssetScanDefinition{RegistryID: r.ID}})
+// TriggerScan starts the scan of a registry. key makes the same trigger twice one scan; "" for a person's own request, which
+// has its line in the audit log.
+func TriggerScan(ctx context.Context, ex Executions, r *models.AssetRegistry, by models.Trigger, key string, line *models.AuditEntry) (*models.Execution, error) {
+	return ex.Trigger(ctx, executions.TriggerRequest{Kind: models.KindAssetScan, OrganizationID: r.OrganizationID, SubjectID: r.ID, SubjectName: r.Name, Trigger: by, IdempotencyKey: key,
+		Definition: models.AssetScanDefinition{RegistryID: r.ID}, Audit: line})
 }
 
 // ScanRegistry starts the scan of a registry for somebody who asks for it.
 func (s *Service) ScanRegistry(ctx context.Context, r *models.AssetRegistry, by policies.Subject) (*models.Execution, error) {
-	return TriggerScan(ctx, s.executions, r, models.Trigger{Type: "api", SubjectKind: by.Kind, SubjectID: by.ID, SubjectName: by.Name}, "")
+	line := models.AuditEntry{Action: "asset-scan:create", ResourceKind: "asset-registry", ResourceID: r.ID, ResourceName: r.Name,
+		Detail: map[string]any{"organization": r.OrganizationID}}.ActorOf(by)
+	return TriggerScan(ctx, s.executions, r, models.Trigger{Type: "api", SubjectKind: by.Kind, SubjectID: by.ID, SubjectName: by.Name}, "", &line)
 }
 
 // Schedules keeps the Temporal schedules of registries. Each starts a small workflow that triggers the scan.

@@ -65,7 +65,7 @@ func (s *Service) StartSearch(ctx context.Context, r SearchRequest) (*models.Ass
 		return nil, err
 	}
 	e, err := s.executions.Trigger(ctx, executions.TriggerRequest{
-		Kind: models.KindAssetSearch, SubjectID: r.Scope.ID, SubjectName: "assets", IdempotencyKey: "asset-search/" + a.ID,
+		Kind: models.KindAssetSearch, OrganizationID: r.Scope.ID, SubjectID: r.Scope.ID, SubjectName: "assets", IdempotencyKey: "asset-search/" + a.ID,
 		Trigger:    models.Trigger{Type: "api", SubjectKind: r.By.Kind, SubjectID: r.By.ID, SubjectName: r.By.Name},
 		Definition: models.AssetSearchDefinition{SearchID: a.ID},
 	})

@@ -22,6 +22,8 @@ import (
 type TriggerRequest struct {
 	Kind                     string
 	ProjectID, EnvironmentID string
+	// OrganizationID is whose it is where it is no project's.
+	OrganizationID string
 	// SubjectID and SubjectName are the build, deployment job or pipeline.
 	SubjectID, SubjectName string
 	// TaskQueue overrides where the activity runs; "" is the kind's own queue.
@@ -79,7 +81,7 @@ func (s *Service) Trigger(ctx context.Context, req TriggerRequest) (*models.Exec
 	if p, ok := req.Definition.(models.PipelineDefinition); ok && req.Steps == nil {
 		req.Steps = NewSteps(p)
 	}
-	e, isNew, err := s.store.CreateExecution(ctx, models.NewExecution{Kind: req.Kind, ProjectID: req.ProjectID, EnvironmentID: req.EnvironmentID,
+	e, isNew, err := s.store.CreateExecution(ctx, models.NewExecution{Kind: req.Kind, ProjectID: req.ProjectID, EnvironmentID: req.EnvironmentID, OrganizationID: req.OrganizationID,
 		SubjectID: req.SubjectID, SubjectName: req.SubjectName, TaskQueue: req.TaskQueue, RetryOf: req.RetryOf, Trigger: req.Trigger,
 		IdempotencyKey: req.IdempotencyKey, Definition: req.Definition, Steps: req.Steps, Commit: req.Commit, Audit: req.Audit, Within: req.Within})
 	if errors.Is(err, models.ErrDeleted) {

@@ -84,6 +84,8 @@ type Execution struct {
 	Kind          string
 	ProjectID     string
 	EnvironmentID string // "" for pipelines
+	// OrganizationID is the organization that an execution of no project belongs to: a search or a scan of assets. Else "".
+	OrganizationID string
 	// SubjectID and SubjectName are the build, deployment job or pipeline that runs. Number counts its executions, from 1.
 	SubjectID   string
 	SubjectName string

@@ -13,6 +13,7 @@ import (
 type NewExecution struct {
 	Kind                     string
 	ProjectID, EnvironmentID string
+	OrganizationID           string // for those of no project
 	SubjectID, SubjectName   string
 	TaskQueue                string
 	ParentID                 string
@@ -50,7 +51,7 @@ func (s *Store) CreateExecution(ctx context.Context, n NewExecution) (*Execution
 		}
 	}
 	now := s.Now()
-	e := &Execution{ID: NewID(), Kind: n.Kind, ProjectID: n.ProjectID, EnvironmentID: n.EnvironmentID, SubjectID: n.SubjectID, SubjectName: n.SubjectName,
+	e := &Execution{ID: NewID(), Kind: n.Kind, ProjectID: n.ProjectID, EnvironmentID: n.EnvironmentID, OrganizationID: n.OrganizationID, SubjectID: n.SubjectID, SubjectName: n.SubjectName,
 		Status: StatusNew, TaskQueue: n.TaskQueue, ParentID: n.ParentID, ParentPhase: n.ParentPhase, ParentStep: n.ParentStep, RootID: n.RootID, RetryOf: n.RetryOf,
 		Trigger: n.Trigger, Definition: def, Commit: n.Commit, CreatedAt: now, CheckedAt: now}
 	if e.RootID == "" {
@@ -109,7 +110,7 @@ func (s *Store) CreateExecution(ctx context.Context, n NewExecution) (*Execution
 
 // createAtOnce records an execution, and its line in the audit log, in one statement.
 func (s *Store) createAtOnce(ctx context.Context, e *Execution, trigger []byte, line *AuditEntry) error {
-	args := map[string]any{"id": e.ID, "kind": e.Kind, "project": e.ProjectID, "environment": e.EnvironmentID,
+	args := map[string]any{"id": e.ID, "kind": e.Kind, "project": e.ProjectID, "environment": e.EnvironmentID, "organization": e.OrganizationID,
 		"subject": e.SubjectID, "name": e.SubjectName, "queue": e.TaskQueue, "parent": e.ParentID, "phase": e.ParentPhase, "step": e.ParentStep, "root": e.RootID,
 		"retry": e.RetryOf, "trigger": trigger, "key": e.IdempotencyKey, "definition": e.Definition, "commit": nil, "now": e.CreatedAt}
 	if e.Commit != nil {

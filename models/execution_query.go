@@ -63,7 +63,7 @@ type ExecutionFilter struct {
 	ParentID    string
 	// Statuses are those that count; none for all.
 	Statuses []Status
-	// Visible limits the list to projects that the caller may see; nil for all.
+	// Visible limits the list to projects and organizations that the caller may see; nil for all.
 	Visible *policies.Visible
 	// Brief leaves the definitions out: a pipeline's may be a megabyte, and a list of them is read often.
 	Brief bool
@@ -92,7 +92,7 @@ func (s *Store) listExecutions(ctx context.Context, f ExecutionFilter) *gorm.DB 
 		q = q.Where("status IN ?", f.Statuses)
 	}
 	if f.Visible != nil {
-		q = q.Scopes(s.visibleProjects(*f.Visible, "project_id"))
+		q = q.Scopes(s.visibleExecutions(*f.Visible, f))
 	}
 	if f.Brief {
 		q = q.Omit("definition")

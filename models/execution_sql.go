@@ -37,9 +37,9 @@ const createExecutionSQL = `WITH n AS (INSERT INTO execution_counters (subject_i
 	RETURNING number`
 
 const insertExecutionSQL = `
-	INSERT INTO executions (id, kind, project_id, environment_id, subject_id, subject_name, number, status, reason, run_id, task_queue, parent_id, parent_phase, parent_step,
+	INSERT INTO executions (id, kind, project_id, environment_id, organization_id, subject_id, subject_name, number, status, reason, run_id, task_queue, parent_id, parent_phase, parent_step,
 		root_id, retry_of, trigger, idempotency_key, definition, commit, sequence, cancel_requested_by, created_at, checked_at, logs_archived)
-	SELECT @id, @kind, @project, @environment, @subject, @name, n.last, 'new', '', '', @queue, @parent, @phase, @step, @root, @retry, @trigger, @key, @definition, @commit, 0, '', @now, @now, false FROM n`
+	SELECT @id, @kind, @project, @environment, @organization, @subject, @name, n.last, 'new', '', '', @queue, @parent, @phase, @step, @root, @retry, @trigger, @key, @definition, @commit, 0, '', @now, @now, false FROM n`
 
 // createAuditedSQL does the same and writes the line of the audit log that goes with it. @detail is a JSON object without
 // its last brace: the number is known here alone.

@@ -5,11 +5,23 @@ import (
 	"gorm.io/gorm"
 )
 
-// migration0012Assets adds the indexes that fields without any needed on PostgreSQL: a filter by one of them that selected
-// next to nothing walked through all assets. SQLite reads all rows as they lie, which is as quick.
+// migration0012Assets says of executions of no project, the searches and scans of assets, whose they are: those who may
+// read that organization see them. And it adds the indexes that fields without any needed on PostgreSQL: a filter by one of
+// them that selected next to nothing walked through all assets. SQLite reads all rows as they lie, which is as quick.
 var migration0012Assets = &gormigrate.Migration{
 	ID: "0012_assets",
 	Migrate: func(tx *gorm.DB) error {
+		for _, q := range []string{
+			// The default is for processes of the version before.
+			"ALTER TABLE executions ADD COLUMN organization_id VARCHAR(36) NOT NULL DEFAULT ''",
+			"UPDATE executions SET organization_id = subject_id WHERE kind = 'asset-search'",
+			`UPDATE executions SET organization_id = (SELECT r.organization_id FROM asset_registries r WHERE r.id = executions.subject_id)
+				WHERE kind = 'asset-scan' AND EXISTS (SELECT 1 FROM asset_registries r WHERE r.id = executions.subject_id)`,
+		} {
+			if err := tx.Exec(q).Error; err != nil {
+				return err
+			}
+		}
 		for _, x := range assetIndexes0012[tx.Name()] {
 			if err := tx.Exec("CREATE INDEX IF NOT EXISTS " + x.name + " ON " + x.on).Error; err != nil {
 				return err

@@ -53,8 +53,22 @@ func ids(list []string) string {
 // visibleProjects limits a query to rows whose column holds the id of a project that v covers. It is the one place where
 // lists are cut down to what the caller may see.
 func (s *Store) visibleProjects(v policies.Visible, column string) func(*gorm.DB) *gorm.DB {
-	sql := column + " IN (SELECT p.id FROM projects p WHERE p.id IN (" + s.idList() + ") OR p.organization_id IN (" + s.below() + "))"
-	return visibleIn(v, sql, 2)
+	return visibleIn(v, s.projectsIn(column), 2)
+}
+
+// projectsIn is the SQL of a project's id being in a list of ids, or its organization, or one above that.
+func (s *Store) projectsIn(column string) string {
+	return column + " IN (SELECT p.id FROM projects p WHERE p.id IN (" + s.idList() + ") OR p.organization_id IN (" + s.below() + "))"
+}
+
+// visibleExecutions limits a query for executions to those of projects, or, for those of no project, of organizations
+// that v covers. Where the filter leaves those of projects only, the organizations are not asked for: that costs a list the
+// index on its projects.
+func (s *Store) visibleExecutions(v policies.Visible, f ExecutionFilter) func(*gorm.DB) *gorm.DB {
+	if f.ProjectID != "" || f.EnvironmentID != "" || f.Kind != "" && f.Kind != KindAssetSearch && f.Kind != KindAssetScan {
+		return s.visibleProjects(v, "project_id")
+	}
+	return visibleIn(v, "("+s.projectsIn("project_id")+" OR organization_id IN ("+s.below()+"))", 3)
 }
 
 // visibleOrganizations is visibleProjects for rows that belong to an organization.

@@ -319,6 +319,6 @@ func (s *own) report(ctx context.Context, q *reportRequest) (Report, error) {
 	if n := len(q.Body.Images); n < 1 || n > 1000 {
 		return Report{}, problem.BadField("images", "expected 1 to 1000 images")
 	}
-	r, err := s.Service.Report(ctx, api.From(ctx).Resource.ID, q.Body.Images)
+	r, err := s.Service.Report(ctx, api.From(ctx).Resource.ID, api.SubjectOf(ctx), q.Body.Images)
 	return Report{Created: r.Created, Updated: r.Updated, Unchanged: r.Unchanged}, err
 }

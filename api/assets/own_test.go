@@ -59,12 +59,15 @@ func ownServer(t *testing.T) (*server, schedules, *[]string) {
 	auth, err := api.NewAuthenticator(s.store, api.AuthenticatorOptions{})
 	require.NoError(t, err)
 	scopes := api.NewScopes(s.store, api.ScopesOptions{})
-	rows := assetsapi.OwnRows(assetsapi.OwnOptions{Store: s.store, Service: s.service, Scopes: scopes, Schedules: planned,
+	// With the rows of executions: searches and scans are some.
+	rows := ownapi.New(ownapi.Options{Store: s.store, Policy: policy, Scopes: scopes, Authenticator: auth}).Rows
+	rows = append(rows, assetsapi.OwnRows(assetsapi.OwnOptions{Store: s.store, Service: s.service, Scopes: scopes, Schedules: planned,
 		Cancel: func(_ context.Context, id string, _ policies.Subject) error {
 			*cancelled = append(*cancelled, id)
 			return nil
-		}})
-	handler, err := api.New(api.Options{Groups: []api.Group{{Surface: ownapi.Surface(), Rows: rows}}, Authenticator: auth, Policy: policy, Logger: slog.New(slog.DiscardHandler)})
+		}})...)
+	s.groups = []api.Group{{Surface: ownapi.Surface(), Rows: rows}, assetsapi.New(assetsapi.Options{Service: s.service, Scopes: scopes})}
+	handler, err := api.New(api.Options{Groups: s.groups, Authenticator: auth, Policy: policy, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	h := httptest.NewServer(handler)
 	t.Cleanup(h.Close)

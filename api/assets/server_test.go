@@ -35,6 +35,7 @@ type server struct {
 	store   *models.Store
 	service *assets.Service
 	runs    *searchRuns
+	groups  []api.Group // of ownServer
 	// acme is a tenant with group shops and org web below it; other is a tenant of strangers.
 	acme, shops, web, other *models.Organization
 	// owner, reader and stranger are tokens: of the owner of acme, of a reader of web, and of the owner of other.
@@ -57,7 +58,7 @@ func (r *searchRuns) Trigger(ctx context.Context, q executions.TriggerRequest) (
 	if r.away {
 		return nil, &problem.Error{Kind: problem.Unavailable, Message: "the workflow service is not available", RetryAfter: 5 * time.Second}
 	}
-	e, _, err := r.store.CreateExecution(ctx, models.NewExecution{Kind: q.Kind, SubjectID: q.SubjectID, SubjectName: q.SubjectName, Trigger: q.Trigger,
+	e, _, err := r.store.CreateExecution(ctx, models.NewExecution{Kind: q.Kind, OrganizationID: q.OrganizationID, Audit: q.Audit, SubjectID: q.SubjectID, SubjectName: q.SubjectName, Trigger: q.Trigger,
 		IdempotencyKey: q.IdempotencyKey, Definition: q.Definition})
 	if err != nil {
 		return nil, err

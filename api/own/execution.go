@@ -18,9 +18,10 @@ func isNotFound(err error) bool { return errors.Is(err, models.ErrNotFound) }
 // Execution is an execution of any kind.
 type Execution struct {
 	ID string `json:"id"`
-	// Kind is build, deployment or pipeline.
+	// Kind is build, deployment, pipeline, asset-search or asset-scan.
 	Kind string `json:"kind"`
-	// Project, Environment and Subject name what ran; the subject is the build, deployment job or pipeline.
+	// Project, Environment and Subject name what ran; the subject is the build, deployment job or pipeline. Searches and
+	// scans of assets belong to an organization, not to a project.
 	Project     string `json:"project"`
 	Environment string `json:"environment,omitempty"`
 	Subject     string `json:"subject"`

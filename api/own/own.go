@@ -112,11 +112,18 @@ func (s *surface) onProject(r *api.Request) (api.Resource, error) {
 	return resource(p, err, "project", "")
 }
 
-// onExecution resolves {execution_id}: an execution belongs to its project.
+// onExecution resolves {execution_id}: an execution belongs to its project, or, where it has none, to an organization.
 func (s *surface) onExecution(r *api.Request) (api.Resource, error) {
 	e, err := s.Store.ExecutionByID(r.HTTP.Context(), r.Param("execution_id"))
 	if err != nil {
 		return resource(api.ProjectScope{}, err, "execution", "")
+	}
+	if e.ProjectID == "" && e.OrganizationID != "" {
+		o, err := s.Scopes.Organization(r.HTTP.Context(), e.OrganizationID)
+		if err != nil {
+			return resource(api.ProjectScope{}, err, "execution", "")
+		}
+		return o.Resource("execution", e.ID), nil
 	}
 	p, err := s.Scopes.ProjectByID(r.HTTP.Context(), e.ProjectID)
 	return resource(p, err, "execution", e.ID)
