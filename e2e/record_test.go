@@ -1,33 +1,25 @@
 package e2e
 
 import (
-	"bytes"
-	"compress/gzip"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"go.temporal.io/api/enums/v1"
-	historypb "go.temporal.io/api/history/v1"
-	"go.temporal.io/api/temporalproto"
 
 	"slipway/internal/client"
+	"slipway/internal/testenv"
 	"slipway/models"
 	"slipway/workflows"
 )
 
-// RecordVariable makes TestRecordHistories write the histories that the replay test of package workflows reads. It is for
-// the day of a release: what is recorded then must replay for as long as such workflows may be open.
-const RecordVariable = "SLIPWAY_RECORD_HISTORIES"
-
 // suggestsContinue is the number of events from which the server suggests that a workflow continue as new.
 const suggestsContinue = 4096
 
+// TestRecordHistories writes the histories that the replay test of package workflows reads, see testenv.RecordVariable.
 func TestRecordHistories(t *testing.T) {
-	if os.Getenv(RecordVariable) == "" {
-		t.Skip(RecordVariable + " is not set: nothing is recorded")
+	if os.Getenv(testenv.RecordVariable) == "" {
+		t.Skip(testenv.RecordVariable + " is not set: nothing is recorded")
 	}
 	dir := filepath.Join("..", "workflows", "testdata", "histories")
 	require.NoError(t, os.MkdirAll(dir, 0o755))
@@ -36,26 +28,7 @@ func TestRecordHistories(t *testing.T) {
 	p.release()
 	write := func(name, id, run string) {
 		t.Helper()
-		h := &historypb.History{}
-		it := s.workflows.GetWorkflowHistory(t.Context(), id, run, false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
-		for it.HasNext() {
-			event, err := it.Next()
-			require.NoError(t, err)
-			h.Events = append(h.Events, event)
-		}
-		encoded, err := temporalproto.CustomJSONMarshalOptions{}.Marshal(h)
-		require.NoError(t, err)
-		encoded = withoutIdentities(t, encoded)
-		file := filepath.Join(dir, name+".json")
-		if len(encoded) > 256<<10 {
-			var b bytes.Buffer
-			z := gzip.NewWriter(&b)
-			_, err = z.Write(encoded)
-			require.NoError(t, err)
-			require.NoError(t, z.Close())
-			encoded, file = b.Bytes(), file+".gz"
-		}
-		require.NoError(t, os.WriteFile(file, encoded, 0o644))
+		testenv.RecordHistory(t, s.workflows, dir, name, id, run)
 	}
 
 	p.build("good", "echo good")
@@ -157,33 +130,4 @@ func TestRecordHistories(t *testing.T) {
 	require.NoError(t, s.client.Approve(t.Context(), s.link(ref)))
 	s.ok(ref)
 	write("pipeline-continued", ref.ID, run)
-}
-
-// withoutIdentities takes the names of the machine and the process out of a history: they are nobody's business and tell
-// a replay nothing.
-func withoutIdentities(t testing.TB, history []byte) []byte {
-	t.Helper()
-	var v any
-	require.NoError(t, json.Unmarshal(history, &v))
-	var walk func(any)
-	walk = func(v any) {
-		switch v := v.(type) {
-		case map[string]any:
-			for k, m := range v {
-				if s, ok := m.(string); ok && k == "identity" && s != "" {
-					v[k] = "worker"
-				} else {
-					walk(m)
-				}
-			}
-		case []any:
-			for _, m := range v {
-				walk(m)
-			}
-		}
-	}
-	walk(v)
-	out, err := json.MarshalIndent(v, "", " ")
-	require.NoError(t, err)
-	return append(out, '\n')
 }

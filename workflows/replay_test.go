@@ -4,6 +4,7 @@ import (
 	"compress/gzip"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,25 +23,37 @@ import (
 func TestR11RecordedHistoriesReplay(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("testdata", "histories", "*.json*"))
 	require.NoError(t, err)
-	require.GreaterOrEqual(t, len(files), 18, "histories are missing")
+	require.GreaterOrEqual(t, len(files), 34, "histories are missing")
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".gz"), func(t *testing.T) {
 			t.Parallel()
-			require.NoError(t, replay(t, file, Pipeline))
+			require.NoError(t, replay(t, file, registered()))
 		})
 	}
 }
 
-// A replay that noticed nothing would be worth nothing: a pipeline that skips its first step must fail.
+// A replay that noticed nothing would be worth nothing: workflows that skip what they did must fail.
 func TestR11ReplayNoticesAChange(t *testing.T) {
-	changed := func(ctx workflow.Context, in Input) (Outcome, error) {
+	ends := func(ctx workflow.Context, in Input) (Outcome, error) {
 		return finish(ctx, in, Outcome{})
 	}
-	err := replay(t, filepath.Join("testdata", "histories", "pipeline-approved.json"), changed)
-	require.ErrorContains(t, err, "TMPRL1100", "the SDK's code for it")
+	once := func(ctx workflow.Context, in PackageMirrorInput) (PackageMirrorResult, error) {
+		return PackageMirrorResult{}, nil
+	}
+	for history, changed := range map[string]map[string]any{
+		"pipeline-approved":           {PipelineWorkflow: ends},
+		"asset-search-open-waiting":   {AssetSearchWorkflow: ends},
+		"asset-scan-open-running":     {AssetScanWorkflow: ends},
+		"package-mirror-open-running": {PackageMirrorWorkflow: once},
+	} {
+		all := registered()
+		maps.Copy(all, changed)
+		err := replay(t, filepath.Join("testdata", "histories", history+".json"), all)
+		require.ErrorContains(t, err, "TMPRL1100", "the SDK's code for it: %s", history)
+	}
 }
 
-func replay(t *testing.T, file string, pipeline any) error {
+func replay(t *testing.T, file string, workflows map[string]any) error {
 	t.Helper()
 	f, err := os.Open(file)
 	require.NoError(t, err)
@@ -53,8 +66,17 @@ func replay(t *testing.T, file string, pipeline any) error {
 	history, err := client.HistoryFromJSON(r, client.HistoryJSONOptions{})
 	require.NoError(t, err)
 	replayer := worker.NewWorkflowReplayer()
-	replayer.RegisterWorkflowWithOptions(Build, workflow.RegisterOptions{Name: BuildWorkflow})
-	replayer.RegisterWorkflowWithOptions(Deployment, workflow.RegisterOptions{Name: DeploymentWorkflow})
-	replayer.RegisterWorkflowWithOptions(pipeline, workflow.RegisterOptions{Name: PipelineWorkflow})
+	for name, w := range workflows {
+		replayer.RegisterWorkflowWithOptions(w, workflow.RegisterOptions{Name: name})
+	}
 	return replayer.ReplayWorkflowHistory(log.NewStructuredLogger(slog.New(slog.DiscardHandler)), history)
+}
+
+// registered are the workflows by the names that histories know them by.
+func registered() map[string]any {
+	return map[string]any{
+		BuildWorkflow: Build, DeploymentWorkflow: Deployment, PipelineWorkflow: Pipeline,
+		AssetSearchWorkflow: AssetSearch, AssetScanWorkflow: AssetScan, AssetScanScheduleWorkflow: AssetScanSchedule,
+		PackageMirrorWorkflow: PackageMirror, PackageMirrorScheduleWorkflow: PackageMirrorSchedule,
+	}
 }
