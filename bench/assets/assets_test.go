@@ -147,6 +147,34 @@ func measure(f func()) (p50, p95 float64) {
 	return times[runs/2], times[runs*95/100]
 }
 
+// measureBoth gives the median and the 95th percentile of ours, and the median of theirs, in milliseconds. They take turns,
+// so that what else the machine does meets both. What takes long is repeated less.
+func measureBoth(ours, theirs func()) (p50, p95, theirs50 float64) {
+	ours()
+	theirs()
+	timed := func(f func()) float64 {
+		start := time.Now()
+		f()
+		return float64(time.Since(start).Microseconds()) / 1000
+	}
+	a, b := []float64{timed(ours)}, []float64{timed(theirs)}
+	pair := a[0] + b[0]
+	runs := 40
+	switch {
+	case pair > 3000:
+		return a[0], a[0], b[0]
+	case pair > 200:
+		runs = 9
+	}
+	a, b = nil, nil
+	for range runs {
+		a, b = append(a, timed(ours)), append(b, timed(theirs))
+	}
+	slices.Sort(a)
+	slices.Sort(b)
+	return a[runs/2], a[runs*95/100], b[runs/2]
+}
+
 // imports loads n assets into the empty tenant, then more into another, and prints how quick both were.
 func (s *stack) imports(t *testing.T, address string, n int) {
 	dir := t.TempDir()
@@ -328,8 +356,7 @@ func TestAssetsBench(t *testing.T) {
 		if os.Getenv("PLANS") != "" {
 			s.plans(t, conn, q.name, path)
 		}
-		ours, p95 := measure(func() { s.get(t, path) })
-		theirs, _ := measure(func() { run(t, conn, q.sql, append([]any{organizations}, q.args...)) })
+		ours, p95, theirs := measureBoth(func() { s.get(t, path) }, func() { run(t, conn, q.sql, append([]any{organizations}, q.args...)) })
 		allowed := 1.5*theirs + 2
 		ratio(q.name, ours/allowed, 1, true, fmt.Sprintf("ours %.1f ms (p95 %.1f), SQL %.1f ms", ours, p95, theirs))
 		if !q.slow {
