@@ -3,6 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
 )
 
 // What the process ends with. Scripts rely on these: docs/client.md lists them.
@@ -37,4 +40,36 @@ func exitCode(err error) int {
 		return e.code
 	}
 	return exitFailed
+}
+
+// tellUsage makes mistakes in flags and arguments errors of usage, which say where to read on, in a command and all below
+// it. A command that only groups others refuses what none of them is called; cobra would print its help and end well.
+func tellUsage(c *cobra.Command) {
+	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usageErrorf("%w; see %s --help", err, c.CommandPath())
+	})
+	if args := c.Args; args != nil {
+		c.Args = func(c *cobra.Command, list []string) error {
+			if err := args(c, list); err != nil {
+				return usageErrorf("%w: %s", err, c.UseLine())
+			}
+			return nil
+		}
+	}
+	if c.HasSubCommands() && c.Run == nil && c.RunE == nil {
+		c.Args = cobra.ArbitraryArgs
+		c.RunE = func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return c.Help()
+			}
+			hint := ""
+			if like := c.SuggestionsFor(args[0]); len(like) > 0 {
+				hint = "; did you mean " + strings.Join(like, " or ") + "?"
+			}
+			return usageErrorf("%s has no command '%s'%s", c.CommandPath(), args[0], hint)
+		}
+	}
+	for _, sub := range c.Commands() {
+		tellUsage(sub)
+	}
 }

@@ -49,6 +49,9 @@ func newRootCommand() *cobra.Command {
 	root.PersistentFlags().StringVarP(&configFile, "config", "c", os.Getenv("SLIPWAY_CONFIG"), "configuration file (YAML); the environment wins over it")
 	root.AddCommand(newDevCommand(), newDemoCommand(), newAPICommand(), newWorkerCommand(), newMigrateCommand(), newRoutesCommand(), newOpenAPICommand(),
 		newVersionCommand(), newAdminCommand(openStore), newPackagesCommand(), newAssetsCommand(openStore))
+	root.AddCommand(newLoginCommand(), newLogoutCommand(), newContextCommand(), newWhoAmICommand(), newPipelineCommand(), newBuildCommand(), newJobsCommand(), newDeployCommand(), newSmokeCommand(),
+		newDestroyCommand(), newErrandCommand(), newExecutionsCommand(), newApprovalsCommand(), newCancelCommand(), newRetryCommand(), newLogsCommand())
+	tellUsage(root)
 	return root
 }
 

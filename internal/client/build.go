@@ -16,6 +16,23 @@ type Build struct {
 	Disabled         bool        `json:"disabled,omitempty"`
 	Steps            []BuildStep `json:"steps,omitempty"`
 	StepsFromYML     bool        `json:"steps_from_yml,omitempty"`
+	// Status is that of the newest execution; read only.
+	Status string `json:"status,omitempty"`
+}
+
+// Builds lists the builds that the caller may see, by project, environment and name; of one project where one is named.
+func (c *Client) Builds(ctx context.Context, project ...string) (Answer[map[string]map[string]map[string]Build], error) {
+	if len(project) == 0 {
+		return get[map[string]map[string]map[string]Build](ctx, c, "/api/v1/builds/")
+	}
+	one, err := get[map[string]map[string]Build](ctx, c, path("/api/v1/state/%s/builds/", project[0]))
+	return Answer[map[string]map[string]map[string]Build]{Value: map[string]map[string]map[string]Build{project[0]: one.Value}, JSON: one.JSON}, err
+}
+
+// BuildOverrides say what one execution builds instead of the tip of the build's branch.
+type BuildOverrides struct {
+	Branch string `json:"branch,omitempty"`
+	Commit string `json:"commit,omitempty"`
 }
 
 // BuildStep makes one release: the plan, and what is done with it. Switches that are false are not done.
@@ -48,6 +65,15 @@ func (c *Client) AddBuild(ctx context.Context, project, environment string, buil
 
 // TriggerBuild starts a build and returns its execution.
 func (c *Client) TriggerBuild(ctx context.Context, project, environment, build string) (Ref, error) {
+	return c.TriggerBuildOf(ctx, project, environment, build, BuildOverrides{})
+}
+
+// TriggerBuildOf is TriggerBuild for another branch or commit.
+func (c *Client) TriggerBuildOf(ctx context.Context, project, environment, build string, what BuildOverrides) (Ref, error) {
 	ref := BuildRef(project, environment, build, "")
-	return c.trigger(ctx, path("/api/v1/state/%s/environments/%s/builds/by-name/%s/trigger-build", project, environment, build), ref)
+	var body any
+	if what != (BuildOverrides{}) {
+		body = what
+	}
+	return c.trigger(ctx, path("/api/v1/state/%s/environments/%s/builds/by-name/%s/trigger-build", project, environment, build), body, ref)
 }

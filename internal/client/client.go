@@ -1,5 +1,5 @@
-// Package client talks to the state and releases surfaces over HTTP, through documented paths only. The command line and
-// the demo use it.
+// Package client talks to the API over HTTP: to the state and releases surfaces through documented paths only, and to
+// Slipway's own. The command line and the demo use it.
 package client
 
 import (
@@ -22,6 +22,10 @@ type Client struct {
 	base  string
 	token string
 	http  *http.Client
+
+	// Patience is how long a server that does not answer is asked again while something is followed: it may be restarting.
+	// 0 means a second or two.
+	Patience time.Duration
 }
 
 // New makes a client for a server, such as http://127.0.0.1:7770. token may be empty where the server asks for none. httpClient may
@@ -45,6 +49,8 @@ func New(server, token string, httpClient *http.Client) (*Client, error) {
 type Error struct {
 	Method, Path string
 	Status       int
+	// RequestID leads to the server's log; "" where the answer has none.
+	RequestID string
 	// Body is what the server said, trimmed; empty for a 404 of the surfaces with plain text errors.
 	Body string
 }
@@ -68,15 +74,7 @@ func path(pattern string, parts ...string) string {
 
 // call sends body as JSON (nil: none) and decodes a good answer into result (nil: ignored).
 func (c *Client) call(ctx context.Context, method, path string, body, result any) error {
-	var reader io.Reader
-	if body != nil {
-		encoded, err := json.Marshal(body)
-		if err != nil {
-			return fmt.Errorf("%s %s: %w", method, path, err)
-		}
-		reader = bytes.NewReader(encoded)
-	}
-	response, err := c.send(ctx, method, path, reader, "application/json")
+	response, err := c.sendJSON(ctx, method, path, body)
 	if err != nil {
 		return err
 	}
@@ -92,10 +90,27 @@ func (c *Client) call(ctx context.Context, method, path string, body, result any
 		*text = string(content)
 		return nil
 	}
+	return decode(method, path, content, result)
+}
+
+func decode(method, path string, content []byte, result any) error {
 	if err := json.Unmarshal(content, result); err != nil {
 		return fmt.Errorf("%s %s: the answer is not what was expected: %w", method, path, err)
 	}
 	return nil
+}
+
+// sendJSON sends body as JSON (nil: none) and returns a good answer. The caller closes its body.
+func (c *Client) sendJSON(ctx context.Context, method, path string, body any) (*http.Response, error) {
+	var reader io.Reader
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			return nil, fmt.Errorf("%s %s: %w", method, path, err)
+		}
+		reader = bytes.NewReader(encoded)
+	}
+	return c.send(ctx, method, path, reader, "application/json")
 }
 
 // send sends a request and returns a good answer; any other becomes an [Error]. The caller closes the body.
@@ -116,10 +131,36 @@ func (c *Client) send(ctx context.Context, method, path string, body io.Reader, 
 	if response.StatusCode >= 300 {
 		defer response.Body.Close()
 		text, _ := io.ReadAll(io.LimitReader(response.Body, 4<<10))
-		return nil, &Error{Method: method, Path: path, Status: response.StatusCode, Body: strings.TrimSpace(string(text))}
+		return nil, &Error{Method: method, Path: path, Status: response.StatusCode, RequestID: response.Header.Get("X-Request-Id"), Body: message(text)}
 	}
 	return response, nil
 }
+
+// message is what an answer says to people: plain text as it is, and of the own surface's errors the message.
+func message(body []byte) string {
+	var own struct {
+		Error struct {
+			Message string `json:"message"`
+			Fields  []struct {
+				Name    string `json:"name"`
+				Message string `json:"message"`
+			} `json:"fields"`
+		} `json:"error"`
+	}
+	if json.Unmarshal(body, &own) != nil || own.Error.Message == "" {
+		return strings.TrimSpace(string(body))
+	}
+	text := own.Error.Message
+	for _, f := range own.Error.Fields {
+		if f.Message != "" && !strings.Contains(text, f.Message) {
+			text += "; " + f.Name + ": " + f.Message
+		}
+	}
+	return text
+}
+
+// Server is the address of the server, without a slash at its end.
+func (c *Client) Server() string { return c.base }
 
 func (c *Client) authorize(header http.Header) {
 	if c.token != "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -13,21 +14,25 @@ type Ref struct {
 	ID string
 	// executions is the path of its subject's executions, with a slash at the end.
 	executions string
+	kind       string
 }
+
+// hasLog says whether the execution has a log of its own: a pipeline's are those of its steps.
+func (r Ref) hasLog() bool { return r.kind != KindPipeline }
 
 // BuildRef names an execution of a build.
 func BuildRef(project, environment, build, id string) Ref {
-	return Ref{ID: id, executions: path("/api/v1/state/%s/environments/%s/builds/by-name/%s/executions/", project, environment, build)}
+	return Ref{ID: id, executions: path("/api/v1/state/%s/environments/%s/builds/by-name/%s/executions/", project, environment, build), kind: KindBuild}
 }
 
 // DeploymentJobRef names an execution of a deployment job.
 func DeploymentJobRef(project, environment, job, id string) Ref {
-	return Ref{ID: id, executions: path("/api/v1/deployment-jobs/by-project/%s/by-environment/%s/by-name/%s/executions/", project, environment, job)}
+	return Ref{ID: id, executions: path("/api/v1/deployment-jobs/by-project/%s/by-environment/%s/by-name/%s/executions/", project, environment, job), kind: KindDeployment}
 }
 
 // PipelineRef names an execution of a pipeline.
 func PipelineRef(project, pipeline, id string) Ref {
-	return Ref{ID: id, executions: path("/api/v1/pipelines/by-project/%s/by-name/%s/executions/", project, pipeline)}
+	return Ref{ID: id, executions: path("/api/v1/pipelines/by-project/%s/by-name/%s/executions/", project, pipeline), kind: KindPipeline}
 }
 
 func (r Ref) path() string { return r.executions + path("%s/", r.ID) }
@@ -53,20 +58,28 @@ type Execution struct {
 	CreatedAt  time.Time `json:"created_at"`
 	StartedAt  time.Time `json:"started_at"`
 	FinishedAt time.Time `json:"finished_at"`
+	Commit     *Commit   `json:"commit,omitempty"`
 	// Pipeline has the phases and steps with their statuses, in executions of pipelines.
 	Pipeline *Pipeline `json:"pipeline,omitempty"`
 }
 
 // Ended says whether the execution has its last status.
-func (e *Execution) Ended() bool { return e.Status == StatusOK || e.Status == StatusFailed }
+func (e *Execution) Ended() bool { return ended(e.Status) }
+
+func ended(status string) bool { return status == StatusOK || status == StatusFailed }
 
 // Execution returns how an execution stands.
 func (c *Client) Execution(ctx context.Context, ref Ref) (*Execution, error) {
-	var result Execution
-	if err := c.call(ctx, http.MethodGet, ref.path(), nil, &result); err != nil {
+	a, err := c.ExecutionAnswer(ctx, ref)
+	if err != nil {
 		return nil, err
 	}
-	return &result, nil
+	return &a.Value, nil
+}
+
+// ExecutionAnswer is Execution with the whole answer.
+func (c *Client) ExecutionAnswer(ctx context.Context, ref Ref) (Answer[Execution], error) {
+	return get[Execution](ctx, c, ref.path())
 }
 
 // Cancel asks for an execution to end. A second call changes nothing.
@@ -76,14 +89,24 @@ func (c *Client) Cancel(ctx context.Context, ref Ref) error {
 
 // Retry runs an ended execution again, as a new one.
 func (c *Client) Retry(ctx context.Context, ref Ref) (Ref, error) {
-	return c.trigger(ctx, ref.executions+path("%s/retry", ref.ID), ref)
+	return c.RetryFrom(ctx, ref, "")
 }
 
-func (c *Client) trigger(ctx context.Context, path string, ref Ref) (Ref, error) {
+// RetryFrom is Retry for pipelines: from is "" to go on from the phase that failed, start to run all of it, or the name of
+// a step to go on from there.
+func (c *Client) RetryFrom(ctx context.Context, ref Ref, from string) (Ref, error) {
+	query := ""
+	if from != "" {
+		query = "?from=" + url.QueryEscape(from)
+	}
+	return c.trigger(ctx, ref.executions+path("%s/retry", ref.ID)+query, nil, ref)
+}
+
+func (c *Client) trigger(ctx context.Context, path string, body any, ref Ref) (Ref, error) {
 	var answer struct {
 		ID string `json:"id"`
 	}
-	if err := c.call(ctx, http.MethodPost, path, nil, &answer); err != nil {
+	if err := c.call(ctx, http.MethodPost, path, body, &answer); err != nil {
 		return Ref{}, err
 	}
 	if answer.ID == "" {

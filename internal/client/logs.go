@@ -7,49 +7,47 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/coder/websocket"
 
 	"slipway/internal/logs"
 )
 
-const (
-	// maxLogMessage is the largest message in a log stream, in bytes: a chunk of 64 KiB, escaped.
-	maxLogMessage = 1 << 20
-	// maxReconnects is how often in a row a broken stream is taken up again without a line in between.
-	maxReconnects = 5
-)
+// maxLogMessage is the largest message in a log stream, in bytes: a chunk of 64 KiB, escaped.
+const maxLogMessage = 1 << 20
 
 // FollowLogs calls line with every log item of an execution of a build or a deployment job, from the first one on, as they
 // are written, and returns nil when the execution has ended and all of them were seen. A stream that breaks is taken up
 // again where it broke, so no line is missed or repeated. An error of line ends it.
 func (c *Client) FollowLogs(ctx context.Context, ref Ref, line func(logs.Item) error) error {
-	from, broken := 0, 0
-	for {
-		seen, err := c.streamLogs(ctx, ref, from, line)
-		if err == nil || ctx.Err() != nil {
+	ask := func(ctx context.Context, request func() error) error {
+		return c.patiently(ctx, request, func(error) error { return nil })
+	}
+	return c.followLogs(ctx, ref, ask, line)
+}
+
+// followLogs is FollowLogs with its own way to repeat what gets no answer. Each line counts as an answer.
+func (c *Client) followLogs(ctx context.Context, ref Ref, ask func(context.Context, func() error) error, line func(logs.Item) error) error {
+	from := 0
+	for done := false; !done; {
+		err := ask(ctx, func() error {
+			seen, err := c.streamLogs(ctx, ref, from, line)
+			from += seen
+			done = err == nil
+			if seen > 0 && away(err) {
+				return nil // it did answer: patience begins anew
+			}
 			return err
-		}
+		})
 		var stop *lineError
 		if errors.As(err, &stop) {
 			return stop.err
 		}
-		var refused *Error
-		if errors.As(err, &refused) {
-			return err
-		}
-		from += seen
-		if seen > 0 {
-			broken = 0
-		}
-		if broken++; broken > maxReconnects {
-			return err
-		}
-		if err := pause(ctx, time.Duration(broken)*100*time.Millisecond); err != nil {
+		if err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
 // lineError carries an error of the caller's function through.
@@ -114,7 +112,15 @@ func decodeItems(message []byte) ([]logs.Item, error) {
 
 // Logs returns the log of an execution as far as it is written.
 func (c *Client) Logs(ctx context.Context, ref Ref) ([]logs.Item, error) {
-	var result []logs.Item
-	err := c.call(ctx, http.MethodGet, ref.executions+path("%s/logs", ref.ID), nil, &result)
-	return result, err
+	return c.LogTail(ctx, ref, 0)
+}
+
+// LogTail returns the last lines of the log of an execution; 0 means all.
+func (c *Client) LogTail(ctx context.Context, ref Ref, lines int) ([]logs.Item, error) {
+	query := ""
+	if lines > 0 {
+		query = "?tail=" + strconv.Itoa(lines)
+	}
+	a, err := get[[]logs.Item](ctx, c, ref.executions+path("%s/logs", ref.ID)+query)
+	return a.Value, err
 }

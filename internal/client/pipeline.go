@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // Pipeline joins steps into phases: phases run one after another, the steps of a phase side by side.
@@ -13,6 +14,24 @@ type Pipeline struct {
 	Name     string          `json:"name"`
 	Disabled bool            `json:"disabled,omitempty"`
 	Phases   []PipelinePhase `json:"phases"`
+	// Project and Status, that of the newest execution, are read only.
+	Project string `json:"project,omitempty"`
+	Status  string `json:"status,omitempty"`
+}
+
+// Pipelines lists the pipelines that the caller may see, by project and name.
+func (c *Client) Pipelines(ctx context.Context) (Answer[map[string]map[string]Pipeline], error) {
+	return get[map[string]map[string]Pipeline](ctx, c, "/api/v1/pipelines/")
+}
+
+// PipelinesOf lists the pipelines of a project by name.
+func (c *Client) PipelinesOf(ctx context.Context, project string) (Answer[map[string]Pipeline], error) {
+	return get[map[string]Pipeline](ctx, c, path("/api/v1/pipelines/by-project/%s/", project))
+}
+
+// Pipeline returns a pipeline.
+func (c *Client) Pipeline(ctx context.Context, project, pipeline string) (Answer[Pipeline], error) {
+	return get[Pipeline](ctx, c, path("/api/v1/pipelines/by-project/%s/by-name/%s/", project, pipeline))
 }
 
 // PipelinePhase is a group of steps that run side by side. Status is read only.
@@ -31,6 +50,8 @@ const (
 	StepSmoke        = "run-smoke"
 	StepDestroy      = "run-destroy"
 	StepConfirmation = "confirmation"
+	StepErrand       = "run-errand"
+	StepPipeline     = "pipeline-trigger"
 )
 
 // PipelineStep is one step; which members matter depends on Type.
@@ -47,6 +68,9 @@ type PipelineStep struct {
 	IgnoreFailure bool   `json:"ignore_failure,omitempty"`
 	// TimeLimit is how long the step may take, as in 10m.
 	TimeLimit string `json:"time_limit,omitempty"`
+	Pipeline  string `json:"pipeline,omitempty"`
+	// WaitForPipeline makes the outcome of the pipeline that the step triggers the step's own.
+	WaitForPipeline bool `json:"wait_for_pipeline,omitempty"`
 
 	// Read only, in executions.
 	Status  string `json:"status,omitempty"`
@@ -54,6 +78,11 @@ type PipelineStep struct {
 	Reason  string `json:"reason,omitempty"`
 	// ExecutionID is the execution that the step runs as; empty for a confirmation and for a step that has not begun.
 	ExecutionID string `json:"execution_id,omitempty"`
+	// Kept says that the step was taken over from the execution that this one retries.
+	Kept       bool       `json:"kept,omitempty"`
+	StartedAt  *time.Time `json:"started_at,omitempty"`
+	FinishedAt *time.Time `json:"finished_at,omitempty"`
+	DecidedBy  string     `json:"decided_by,omitempty"`
 	// ConfirmationURL is where the decision is made, for those who may make it while it is awaited. Opened in a browser it
 	// is a page; ending in /approve or /disapprove it acts for a caller that accepts JSON.
 	ConfirmationURL string `json:"confirmation_url,omitempty"`
@@ -69,8 +98,10 @@ func (s PipelineStep) Ref(project string) (Ref, bool) {
 		return Ref{}, false
 	case s.Type == StepBuild:
 		return BuildRef(project, s.Environment, s.Build, s.ExecutionID), true
-	case s.Type == StepDeploy, s.Type == StepSmoke, s.Type == StepDestroy:
+	case s.Type == StepDeploy, s.Type == StepSmoke, s.Type == StepDestroy, s.Type == StepErrand:
 		return DeploymentJobRef(project, s.Environment, s.Deployment, s.ExecutionID), true
+	case s.Type == StepPipeline:
+		return PipelineRef(project, s.Pipeline, s.ExecutionID), true
 	}
 	return Ref{}, false
 }
@@ -83,7 +114,7 @@ func (c *Client) AddPipeline(ctx context.Context, project string, pipeline Pipel
 // TriggerPipeline starts a pipeline and returns its execution.
 func (c *Client) TriggerPipeline(ctx context.Context, project, pipeline string) (Ref, error) {
 	ref := PipelineRef(project, pipeline, "")
-	return c.trigger(ctx, path("/api/v1/pipelines/by-project/%s/by-name/%s/trigger", project, pipeline), ref)
+	return c.trigger(ctx, path("/api/v1/pipelines/by-project/%s/by-name/%s/trigger", project, pipeline), nil, ref)
 }
 
 // Approve opens a step's confirmation link as a caller that accepts JSON, which approves it. The link is absolute or a path

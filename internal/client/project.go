@@ -15,6 +15,11 @@ type Project struct {
 	OrgURL      string `json:"org_url,omitempty"`
 }
 
+// Projects lists the projects that the caller may see, by name.
+func (c *Client) Projects(ctx context.Context) (Answer[map[string]Project], error) {
+	return get[map[string]Project](ctx, c, "/api/v1/state/")
+}
+
 // AddProject adds a project; the caller becomes its owner.
 func (c *Client) AddProject(ctx context.Context, project Project) error {
 	return c.call(ctx, http.MethodPost, path("/api/v1/state/%s/add-project", project.Name), project, nil)

@@ -1,0 +1,270 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/client"
+	"slipway/internal/logs"
+)
+
+// started tells of an execution that a command has triggered, and follows it where that is asked for.
+func (k *clientCommands) started(ctx context.Context, api *client.Client, c *cobra.Command, what string, ref client.Ref, follow bool) error {
+	out := c.OutOrStdout()
+	switch {
+	case follow && k.output != "json":
+		fmt.Fprintf(out, "Execution %s of %s.\n", ref.ID, what)
+	case !follow && k.output == "json":
+		document, err := json.Marshal(map[string]string{"id": ref.ID})
+		if err != nil {
+			return err
+		}
+		return writeJSON(out, document)
+	case !follow:
+		_, err := fmt.Fprintf(out, "Execution %s of %s was started. To follow it: slipway logs -f %s\n", ref.ID, what, ref.ID)
+		return err
+	}
+	return k.follow(ctx, api, out, ref)
+}
+
+// follow prints what happens to an execution until it ends. The error is its result: nil where it ended well.
+func (k *clientCommands) follow(ctx context.Context, api *client.Client, out io.Writer, ref client.Ref) error {
+	tell := tellPeople(out, ref.ID)
+	if k.output == "json" {
+		tell = tellPrograms(out)
+	}
+	e, err := api.Follow(ctx, ref, client.FollowOptions{Tell: tell})
+	if ctx.Err() != nil {
+		return &exitError{exitDetached, fmt.Errorf("execution %s goes on without you. To follow it again: slipway logs -f %s; to end it: slipway cancel %s", ref.ID, ref.ID, ref.ID)}
+	}
+	if err != nil {
+		return err
+	}
+	if k.output == "json" {
+		found, ferr := api.Find(ctx, ref.ID)
+		if ferr != nil {
+			return ferr
+		}
+		err = printLine(out, struct {
+			Type      string          `json:"type"`
+			Execution json.RawMessage `json:"execution"`
+		}{"end", found.JSON})
+	} else if e.Outcome == "ok" || e.Outcome == "skipped" {
+		_, err = fmt.Fprintf(out, "* %s after %s\n", e.Outcome, took(e.StartedAt, e.FinishedAt))
+	}
+	if err != nil {
+		return err
+	}
+	return result(e)
+}
+
+func took(started, finished time.Time) string {
+	if started.IsZero() || finished.Before(started) {
+		return "no time"
+	}
+	return span(finished.Sub(started))
+}
+
+// result is how an execution ended, as an error.
+func result(e *client.Execution) error {
+	reason := ""
+	if e.Reason != "" {
+		reason = ": " + e.Reason
+	}
+	switch e.Outcome {
+	case "ok", "skipped":
+		return nil
+	case "cancelled":
+		return &exitError{exitCancelled, fmt.Errorf("execution %s was cancelled%s", e.ID, reason)}
+	}
+	return &exitError{exitFailed, fmt.Errorf("execution %s %s%s", e.ID, e.Outcome, reason)}
+}
+
+// tellPeople prints events line by line: logs with the step that they are of in front, everything else behind a star.
+func tellPeople(out io.Writer, id string) func(client.Event) error {
+	return func(e client.Event) error {
+		var err error
+		switch e.Kind {
+		case client.EventLog:
+			err = printLog(out, e.Step, e.Line)
+		case client.EventStatus:
+			name, reason := e.Step, ""
+			if name != "" {
+				name += ": "
+			} else if e.Outcome == "ok" || e.Outcome == "skipped" {
+				return nil // the end has a line of its own
+			}
+			if e.Reason != "" {
+				reason = ": " + e.Reason
+			}
+			_, err = fmt.Fprintf(out, "* %s\n", oneLine(name+e.Outcome+reason))
+		case client.EventWait:
+			_, err = fmt.Fprintf(out, "* %s\n", oneLine(e.Step+": a decision is awaited of "+e.Asked))
+			if err == nil && e.URL != "" {
+				_, err = fmt.Fprintf(out, "    %s\n    slipway pipeline approve %s\n", oneLine(e.URL), e.Execution)
+			}
+		case client.EventLost:
+			_, err = fmt.Fprintln(out, "* the server does not answer; execution "+id+" goes on, and it is asked again")
+		case client.EventBack:
+			_, err = fmt.Fprintln(out, "* the server answers again")
+		}
+		return err
+	}
+}
+
+// printLog prints a line of a log.
+func printLog(out io.Writer, step string, line logs.Item) error {
+	text := strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\t' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return -1
+		}
+		return r
+	}, line.Message)
+	if step != "" {
+		text = oneLine(step) + " | " + text
+	}
+	_, err := fmt.Fprintln(out, text)
+	return err
+}
+
+// event is an event as programs see it, one to a line.
+type event struct {
+	Type      client.EventKind `json:"type"`
+	Execution string           `json:"execution_id,omitempty"`
+	Step      string           `json:"step,omitempty"`
+	Line      *logs.Item       `json:"line,omitempty"`
+	Outcome   string           `json:"outcome,omitempty"`
+	Reason    string           `json:"reason,omitempty"`
+	URL       string           `json:"confirmation_url,omitempty"`
+	Asked     string           `json:"asked,omitempty"`
+}
+
+func tellPrograms(out io.Writer) func(client.Event) error {
+	return func(e client.Event) error {
+		line := event{Type: e.Kind, Execution: e.Execution, Step: e.Step, Outcome: e.Outcome, Reason: e.Reason, URL: e.URL, Asked: e.Asked}
+		if e.Kind == client.EventLog {
+			line.Line = &e.Line
+		}
+		return printLine(out, line)
+	}
+}
+
+func printLine(out io.Writer, v any) error {
+	line, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = out.Write(append(line, '\n'))
+	return err
+}
+
+func newLogsCommand() *cobra.Command {
+	k := &clientCommands{}
+	var follow bool
+	var tail int
+	c := &cobra.Command{
+		Use:   "logs EXECUTION",
+		Short: "Print the log of an execution, and of all that it started",
+		Long: `Print the log of an execution, and of all that it started, each line with its step in front.
+
+With --follow the lines are printed as they come, and the command ends with the execution's result: 0 where it ended well,
+1 where it failed, 3 where it was cancelled. Ctrl-C ends the command and not the execution. While the server restarts it
+is asked again, for ten minutes; no line is missed or repeated.`,
+		Args: cobra.ExactArgs(1),
+	}
+	c.RunE = k.with(func(ctx context.Context, api *client.Client, c *cobra.Command, args []string) error {
+		if tail < 0 {
+			return usageErrorf("--tail must not be less than 0")
+		}
+		if follow && tail > 0 {
+			return usageErrorf("--tail is not for --follow, which begins with the first line")
+		}
+		found, err := find(ctx, api, args[0])
+		if err != nil {
+			return err
+		}
+		if follow {
+			ref, ok := found.Ref()
+			if !ok {
+				return fmt.Errorf("executions of kind %s have no log", found.Kind)
+			}
+			return k.follow(ctx, api, c.OutOrStdout(), ref)
+		}
+		return k.printLogs(ctx, api, c.OutOrStdout(), found, "", tail)
+	})
+	c.Flags().BoolVarP(&follow, "follow", "f", false, "print lines as they come, until the execution ends")
+	c.Flags().IntVar(&tail, "tail", 0, "print only the last lines of each log (default: all)")
+	c.ValidArgsFunction = k.completeExecutions("")
+	k.flags(c)
+	return c
+}
+
+// find finds an execution by its id.
+func find(ctx context.Context, api *client.Client, id string) (*client.AnyExecution, error) {
+	found, err := findAnswer(ctx, api, id)
+	return &found.Value, err
+}
+
+// findAnswer is find with the whole answer.
+func findAnswer(ctx context.Context, api *client.Client, id string) (client.Answer[client.AnyExecution], error) {
+	if id == "" || strings.ContainsAny(id, " /") {
+		return client.Answer[client.AnyExecution]{}, usageErrorf("'%s' is no id of an execution: slipway executions lists them", id)
+	}
+	found, err := api.Find(ctx, id)
+	var refused *client.Error
+	if errors.As(err, &refused) && refused.Status == http.StatusNotFound {
+		err = &exitError{exitNotFound, fmt.Errorf("%s has no execution %s that you may see", api.Server(), id)}
+	}
+	return found, err
+}
+
+// printLogs prints the log of an execution, and those of its children behind each other.
+func (k *clientCommands) printLogs(ctx context.Context, api *client.Client, out io.Writer, e *client.AnyExecution, name string, tail int) error {
+	ref, ok := e.Ref()
+	if !ok {
+		return fmt.Errorf("executions of kind %s have no log", e.Kind)
+	}
+	if e.Kind != client.KindPipeline {
+		lines, err := api.LogTail(ctx, ref, tail)
+		if err != nil {
+			return err
+		}
+		for i := range lines {
+			if k.output == "json" {
+				err = printLine(out, event{Type: client.EventLog, Execution: e.ID, Step: name, Line: &lines[i]})
+			} else {
+				err = printLog(out, name, lines[i])
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for i := range e.Children {
+		child := &e.Children[i]
+		label := strings.TrimSpace(child.Kind + " " + child.Subject + " " + child.Environment)
+		if name != "" {
+			label = name + " / " + label
+		}
+		if child.Kind == client.KindPipeline {
+			found, err := find(ctx, api, child.ID) // with its own children
+			if err != nil {
+				return err
+			}
+			child = found
+		}
+		if err := k.printLogs(ctx, api, out, child, label, tail); err != nil {
+			return err
+		}
+	}
+	return nil
+}
