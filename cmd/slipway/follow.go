@@ -96,16 +96,14 @@ func tellPeople(out io.Writer, id string) func(client.Event) error {
 		case client.EventLog:
 			err = printLog(out, e.Step, e.Line)
 		case client.EventStatus:
-			name, reason := e.Step, ""
+			if quiet(e) {
+				return nil
+			}
+			name := e.Step
 			if name != "" {
 				name += ": "
-			} else if e.Outcome == "ok" || e.Outcome == "skipped" {
-				return nil // the end has a line of its own
 			}
-			if e.Reason != "" {
-				reason = ": " + e.Reason
-			}
-			_, err = fmt.Fprintf(out, "* %s\n", oneLine(name+e.Outcome+reason))
+			_, err = fmt.Fprintf(out, "* %s\n", oneLine(name+withReason(e.Outcome, e.Reason)))
 		case client.EventWait:
 			_, err = fmt.Fprintf(out, "* %s\n", oneLine(e.Step+": a decision is awaited of "+e.Asked))
 			if err == nil && e.URL != "" {
@@ -118,6 +116,14 @@ func tellPeople(out io.Writer, id string) func(client.Event) error {
 		}
 		return err
 	}
+}
+
+// quiet says that a status is nothing to tell people: it is told otherwise, or is over at once.
+func quiet(e client.Event) bool {
+	if e.Step == "" {
+		return e.Outcome != "queued" // its end is told last
+	}
+	return e.Outcome == "new" || e.Outcome == "waiting"
 }
 
 // printLog prints a line of a log.
@@ -226,7 +232,7 @@ func findAnswer(ctx context.Context, api *client.Client, id string) (client.Answ
 	return found, err
 }
 
-// printLogs prints the log of an execution, and those of its children behind each other.
+// printLogs prints the log of an execution, or those of a pipeline's steps behind each other.
 func (k *clientCommands) printLogs(ctx context.Context, api *client.Client, out io.Writer, e *client.AnyExecution, name string, tail int) error {
 	ref, ok := e.Ref()
 	if !ok {
@@ -249,21 +255,26 @@ func (k *clientCommands) printLogs(ctx context.Context, api *client.Client, out 
 		}
 		return nil
 	}
-	for i := range e.Children {
-		child := &e.Children[i]
-		label := strings.TrimSpace(child.Kind + " " + child.Subject + " " + child.Environment)
-		if name != "" {
-			label = name + " / " + label
-		}
-		if child.Kind == client.KindPipeline {
-			found, err := find(ctx, api, child.ID) // with its own children
+	run, err := api.Execution(ctx, ref)
+	if err != nil || run.Pipeline == nil {
+		return err
+	}
+	for _, phase := range run.Pipeline.Phases {
+		for _, st := range phase.Steps {
+			if st.ExecutionID == "" || st.Kept || st.Type == client.StepPipeline && !st.WaitForPipeline {
+				continue
+			}
+			label := st.Name
+			if name != "" {
+				label = name + " / " + label
+			}
+			child, err := find(ctx, api, st.ExecutionID)
 			if err != nil {
 				return err
 			}
-			child = found
-		}
-		if err := k.printLogs(ctx, api, out, child, label, tail); err != nil {
-			return err
+			if err := k.printLogs(ctx, api, out, child, label, tail); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

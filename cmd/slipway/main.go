@@ -47,10 +47,23 @@ func newRootCommand() *cobra.Command {
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.PersistentFlags().StringVarP(&configFile, "config", "c", os.Getenv("SLIPWAY_CONFIG"), "configuration file (YAML); the environment wins over it")
-	root.AddCommand(newDevCommand(), newDemoCommand(), newAPICommand(), newWorkerCommand(), newMigrateCommand(), newRoutesCommand(), newOpenAPICommand(),
-		newVersionCommand(), newAdminCommand(openStore), newPackagesCommand(), newAssetsCommand(openStore))
-	root.AddCommand(newLoginCommand(), newLogoutCommand(), newContextCommand(), newWhoAmICommand(), newPipelineCommand(), newBuildCommand(), newJobsCommand(), newDeployCommand(), newSmokeCommand(),
-		newDestroyCommand(), newErrandCommand(), newExecutionsCommand(), newApprovalsCommand(), newCancelCommand(), newRetryCommand(), newLogsCommand())
+	for _, group := range []struct {
+		id, title string
+		commands  []*cobra.Command
+	}{
+		{"client", "Use a Slipway:", []*cobra.Command{newLoginCommand(), newLogoutCommand(), newContextCommand(), newWhoAmICommand(), newPipelineCommand(), newBuildCommand(), newJobsCommand(),
+			newDeployCommand(), newSmokeCommand(), newDestroyCommand(), newErrandCommand(), newExecutionsCommand(), newApprovalsCommand(), newLogsCommand(), newCancelCommand(), newRetryCommand(),
+			newPackagesCommand()}},
+		{"server", "Run a Slipway:", []*cobra.Command{newDevCommand(), newDemoCommand(), newAPICommand(), newWorkerCommand(), newMigrateCommand(), newAdminCommand(openStore),
+			newAssetsCommand(openStore), newRoutesCommand(), newOpenAPICommand()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
+		for _, c := range group.commands {
+			c.GroupID = group.id
+		}
+		root.AddCommand(group.commands...)
+	}
+	root.AddCommand(newVersionCommand())
 	tellUsage(root)
 	return root
 }

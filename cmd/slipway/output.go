@@ -121,13 +121,13 @@ func ago(t, now time.Time) string {
 	if d < 5*time.Second { // the server's clock may be a little ahead
 		return "just now"
 	}
-	return span(d) + " ago"
+	return span(d.Truncate(time.Second)) + " ago"
 }
 
 // span is a length of time in its largest units.
 func span(d time.Duration) string {
 	switch {
-	case d < 10*time.Second:
+	case d < 10*time.Second && d%time.Second != 0:
 		return fmt.Sprintf("%.1fs", max(0, d).Seconds())
 	case d < time.Minute:
 		return fmt.Sprintf("%ds", int(d.Seconds()))

@@ -48,7 +48,7 @@ was nothing to do, 1 where it failed, 3 where it was cancelled. Ctrl-C ends the 
 // missing gives an answer that something does not exist a text that says what; the server does not always.
 func missing(err error, format string, args ...any) error {
 	var refused *client.Error
-	if errors.As(err, &refused) && refused.Status == http.StatusNotFound && refused.Body == "" {
+	if errors.As(err, &refused) && refused.Status == http.StatusNotFound && (refused.Body == "" || strings.EqualFold(refused.Body, "not found")) {
 		text := *refused
 		text.Body = "there is no " + fmt.Sprintf(format, args...) + " that you may see"
 		return &text
@@ -254,7 +254,7 @@ Where it asks several things at once, --step names one of them.`,
 		if !approve {
 			decide = api.Disapprove
 		}
-		if err := decide(ctx, mine[0].ConfirmationURL); err != nil {
+		if err := decide(ctx, mine[0].Link()); err != nil {
 			return err
 		}
 		if k.output == "json" {

@@ -17,8 +17,15 @@ import (
 func TestMain(m *testing.M) {
 	// Workers inside the test process start this binary again for their children, as the slipway command does.
 	childprocess.Run()
+	if os.Getenv(runMain) != "" {
+		main()
+		return
+	}
 	os.Exit(m.Run())
 }
+
+// runMain makes the test binary run slipway instead of the tests.
+const runMain = "SLIPWAY_TEST_RUN_MAIN"
 
 // A worker that is stopped while it waits for Temporal has done nothing wrong.
 func TestWorkerStoppedBeforeTemporalIsThere(t *testing.T) {

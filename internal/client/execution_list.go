@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -116,4 +117,13 @@ type PendingConfirmation struct {
 // PendingConfirmations lists the confirmations that wait for the caller, oldest first.
 func (c *Client) PendingConfirmations(ctx context.Context) (Answer[[]PendingConfirmation], error) {
 	return get[[]PendingConfirmation](ctx, c, "/api/v1/slipway/confirmations/")
+}
+
+// Link is where the decision is made, as a path of the server that was asked: its public address may be another one than
+// the one that it is reached at here.
+func (p *PendingConfirmation) Link() string {
+	if at := strings.Index(p.ConfirmationURL, "/api/v1/pipelines/"); at > 0 {
+		return p.ConfirmationURL[at:]
+	}
+	return p.ConfirmationURL
 }
