@@ -53,7 +53,7 @@ func (a *App) API() (*api.Server, error) {
 	repository := packages.NewRepository(a.Packages, nil)
 	repositoryOptions := apipackages.Options{Store: a.Store, Service: a.Packages, Repository: repository, Policy: a.Policy, Scopes: scopes, PublicURL: a.Config.PublicURL}
 	ownGroup := own.New(own.Options{
-		Store: a.Store, Policy: a.Policy, Scopes: scopes, Authenticator: auth, Executions: a.Service, Version: buildinfo.Version,
+		Store: a.Store, Policy: a.Policy, Scopes: scopes, Authenticator: auth, Executions: a.Service, Deliveries: a.Deliveries, Version: buildinfo.Version,
 		PublicURL: a.Config.PublicURL,
 		Codec:     executions.NewCodec(a.Keys),
 	})

@@ -11,6 +11,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -128,6 +130,22 @@ func (s *Service) start(ctx context.Context, id string) error {
 		return err
 	}
 	return s.Store.DeliveryStarted(ctx, id)
+}
+
+// CheckAddress says why a webhook may not go to an address, as far as that shows without asking for it: where it names an
+// address and no host. All addresses are checked when they are dialled.
+func (s *Service) CheckAddress(address string) error {
+	if err := models.CheckWebhookURL(address); err != nil {
+		return err
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return err
+	}
+	if ip, err := netip.ParseAddr(u.Hostname()); err == nil {
+		return s.Network.Check(ip)
+	}
+	return nil
 }
 
 // Redeliver sends a delivery again, as a new one, to where its rule sends today. A delivery that has not ended is a

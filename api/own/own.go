@@ -35,6 +35,7 @@ type Options struct {
 	Scopes        *api.Scopes
 	Authenticator api.Authenticator
 	Executions    Executions
+	Deliveries    Deliveries
 	// PublicURL is what links to confirmations begin with; "" makes them paths of this server.
 	PublicURL string
 	// Codec decrypts the payloads of workflow histories.
@@ -63,6 +64,8 @@ func New(o Options) api.Group {
 		s.historyRows(),
 		s.auditRows(),
 		s.limitRows(),
+		s.notificationRows(),
+		s.deliveryRows(),
 		s.codecRows(),
 	)}
 }

@@ -24,6 +24,7 @@ import (
 	"slipway/api/confirm"
 	"slipway/api/own"
 	"slipway/api/state"
+	"slipway/deliveries"
 	"slipway/executions"
 	"slipway/internal/testenv"
 	"slipway/models"
@@ -92,6 +93,8 @@ func newKit(t testing.TB, url string) *kit {
 			Store: store, Policy: engine, Scopes: scopes, Authenticator: auth, Executions: k.service, Version: "1.2.3",
 			PublicURL: "https://slipway.example.com",
 			Codec:     executions.NewCodec(sealer),
+			// Nothing is sent here: there is no worker.
+			Deliveries: deliveries.New(deliveries.Options{Store: store, Client: k.temporal, Sealer: sealer}),
 		}),
 	}
 	k.service.SetDecider((&confirm.Links{Executions: k.service, Store: store, Scopes: scopes, Policy: engine}).MayDecideByLink)

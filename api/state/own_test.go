@@ -116,6 +116,7 @@ func TestS24EveryChangeIsAudited(t *testing.T) {
 	olga.put("/api/v1/slipway/projects/shop/pipelines/ship/limits", map[string]any{"max_parallel": 1}).ok()
 	olga.delete(pipeline).ok()
 	olga.post("/api/v1/state/shop/add-namespace", map[string]any{"name": "shop-ns"}).ok()
+	notifyAndRedeliver(k, olga)
 	olga.post("/api/v1/state/shop/repositories/add-repository", map[string]any{"name": "r", "repo": "x"}).ok()
 	olga.put("/api/v1/state/shop/repositories/r/", map[string]any{"repo": "y"}).ok()
 	olga.delete("/api/v1/state/shop/repositories/r/").ok()

@@ -50,6 +50,7 @@ func TestS1EveryRowAsEverybody(t *testing.T) {
 	k := onSQLite(t)
 	ship(k)
 	id, _, _ := running(k, "walked")
+	k.as("olga").post("/api/v1/state/shop/add-namespace", map[string]any{"name": "walked-ns"}).ok()
 	rank := map[string]int{"sam": 0, "rita": policies.Rank(policies.RoleRead), "walter": policies.Rank(policies.RoleWrite), "olga": policies.Rank(policies.RoleOwner), "admin": policies.Rank(policies.RoleAdmin)}
 	values := map[string]string{"project": "shop", "environment": "dev", "execution_id": "nothing"}
 	for _, g := range k.groups {
@@ -61,7 +62,7 @@ func TestS1EveryRowAsEverybody(t *testing.T) {
 					v[n] = value
 				}
 				if g.Surface.Name == "own" {
-					v["execution_id"] = id
+					v["execution_id"], v["namespace"] = id, "walked-ns"
 				}
 				path := fill(row.Path, v)
 				garbage := &caller{k: k, token: "slw_garbage", head: http.Header{}}
