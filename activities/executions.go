@@ -12,7 +12,7 @@ import (
 
 	"slipway/deliveries"
 	"slipway/executions"
-	"slipway/internal/problem"
+	"slipway/inventory"
 	"slipway/models"
 	"slipway/policies"
 	"slipway/workflows"
@@ -25,7 +25,9 @@ type Executions struct {
 	Service *executions.Service
 	Sealer  executions.Sealer
 	Policy  Policy
-	Metrics *executions.Metrics
+	// Inventory is where steps tag releases.
+	Inventory *inventory.Service
+	Metrics   *executions.Metrics
 	// Deliveries sends the links of confirmations; nil sends none.
 	Deliveries *deliveries.Service
 	Log        *slog.Logger
@@ -192,12 +194,15 @@ func (a *Executions) BeginPhase(ctx context.Context, in workflows.Input, phase i
 	}
 	runs := make([]workflows.StepRun, len(d.Phases[phase].Steps))
 	waits := false
+	begin := &stepper{Executions: a, e: e, d: d, phase: phase, projects: map[string]*models.Project{}}
 	for i, st := range d.Phases[phase].Steps {
 		row := known[i]
 		run := workflows.StepRun{Step: i, Name: executions.StepName(st), Type: st.Type, IgnoreFailure: st.IgnoreFailure}
 		switch {
-		case row.Status.Final() && (row.Kept || row.ChildID == ""):
-			run.Outcome = &workflows.Outcome{Status: row.Status, Reason: row.Reason}
+		case row.Status.Final() && (row.Kept || row.Detached || row.ChildID == ""):
+			if err := begin.kept(ctx, st, row, &run); err != nil {
+				return nil, err
+			}
 		case st.Type == models.StepConfirmation:
 			c, err := a.openConfirmation(ctx, e, phase, i, st)
 			if err != nil {
@@ -206,7 +211,7 @@ func (a *Executions) BeginPhase(ctx context.Context, in workflows.Input, phase i
 			run.ConfirmationID = c.ID
 			waits = true
 		default:
-			if err := a.beginStep(ctx, e, d, phase, st, &run); err != nil {
+			if err := begin.step(ctx, st, &run); err != nil {
 				return nil, err
 			}
 		}
@@ -217,59 +222,6 @@ func (a *Executions) BeginPhase(ctx context.Context, in workflows.Input, phase i
 		status = models.StatusWaiting
 	}
 	return runs, a.Store.SetExecutionStatus(ctx, e.ID, status, sequence)
-}
-
-// beginStep records the execution of a step, or why there can be none.
-func (a *Executions) beginStep(ctx context.Context, e *models.Execution, d models.PipelineDefinition, phase int, st models.PipelineStep, run *workflows.StepRun) error {
-	now := a.Store.Now()
-	// impossible records why the step cannot run, where the error says so for people.
-	impossible := func(err error) error {
-		var p *problem.Error
-		if !errors.As(err, &p) {
-			return err
-		}
-		run.Outcome = &workflows.Outcome{Status: models.StatusFailed, Reason: p.Error()}
-		return a.Store.PutSteps(ctx, models.ExecutionStep{ExecutionID: e.ID, Phase: phase, Step: run.Step, Status: models.StatusFailed, Reason: p.Error(), StartedAt: &now, FinishedAt: &now})
-	}
-	target, err := a.resolveStep(ctx, e, d, st)
-	if err != nil {
-		return impossible(err)
-	}
-	limit, err := models.ParseTimeLimit(st.TimeLimit)
-	if err != nil {
-		return impossible(problem.New(problem.Unprocessable, "time_limit: %s", err.Error()))
-	}
-	target.Definition = models.WithTimeLimit(target.Definition, limit)
-	target.ParentID, target.ParentPhase, target.ParentStep, target.RootID = e.ID, phase, run.Step, e.RootID
-	target.IdempotencyKey = fmt.Sprintf("%s/%d/%d", e.ID, phase, run.Step)
-	target.Trigger = models.Trigger{Type: "pipeline", SubjectKind: e.Trigger.SubjectKind, SubjectID: e.Trigger.SubjectID, SubjectName: e.Trigger.SubjectName, Execution: e.ID}
-	var older []string
-	err = a.Store.Tx(ctx, func(tx *models.Store) error {
-		child, isNew, err := tx.CreateExecution(ctx, *target)
-		if errors.Is(err, models.ErrDeleted) {
-			return problem.Wrap(problem.NotFound, err, "%s was deleted", target.SubjectName)
-		}
-		if err != nil {
-			return err
-		}
-		older = child.Supersedes
-		if d, ok := target.Definition.(models.DeploymentDefinition); ok && isNew {
-			// Steps of one phase begin side by side, but those on one deployment follow each other in the order of the
-			// phase: a smoke test beside a deployment tests what was deployed.
-			if err := tx.QueueForLocks(ctx, child, []string{d.Deployment}); err != nil {
-				return err
-			}
-		}
-		run.ChildID = child.ID
-		run.Workflow, run.TaskQueue = executions.WorkflowOf(child.Kind)
-		run.ScriptQueue = executions.ScriptQueue(child)
-		return tx.PutSteps(ctx, models.ExecutionStep{ExecutionID: e.ID, Phase: phase, Step: run.Step, Status: models.StatusRunning, ChildID: child.ID, StartedAt: &now})
-	})
-	if err != nil {
-		return impossible(err)
-	}
-	a.Service.CancelOlder(ctx, older)
-	return nil
 }
 
 // PutSteps records the end of steps that have no execution of their own, and that the pipeline goes on.

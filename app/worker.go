@@ -124,7 +124,7 @@ func (a *App) sourcePolicy() fetch.Policy {
 
 // Activities are the database activities of executions.
 func (a *App) Activities() *activities.Executions {
-	return &activities.Executions{Store: a.Store, Service: a.Service, Sealer: a.Keys, Policy: a.Policy, Metrics: a.metrics, Deliveries: a.Deliveries, Log: a.Log}
+	return &activities.Executions{Store: a.Store, Service: a.Service, Sealer: a.Keys, Policy: a.Policy, Inventory: a.Inventory, Metrics: a.metrics, Deliveries: a.Deliveries, Log: a.Log}
 }
 
 // inventoryFor is the inventory as an execution sees it: with the rights of its service account where it names one, else

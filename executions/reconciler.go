@@ -40,9 +40,10 @@ func (c ReconcileConfig) withDefaults() ReconcileConfig {
 	return c
 }
 
-// Reconcile keeps the table and Temporal in agreement until ctx ends: it starts what was recorded and never started,
-// ends what closed without saying so, repeats signals and cancellations that did not arrive, frees the locks of the
-// dead, and moves old logs to blob storage. Any number of processes may run it; rows are shared out with SKIP LOCKED.
+// Reconcile keeps the table and Temporal in agreement until ctx ends: it starts what was recorded and never started, and
+// the pipelines that listen to what has ended; ends what closed without saying so; repeats signals and cancellations that
+// did not arrive; frees the locks of the dead; and moves old logs to blob storage. Any number of processes may run it; rows
+// are shared out with SKIP LOCKED.
 func (s *Service) Reconcile(ctx context.Context) {
 	cfg := s.cfg.Reconcile.withDefaults()
 	t := time.NewTicker(cfg.Every)
@@ -75,6 +76,7 @@ func (s *Service) reconcileOnce(ctx context.Context, cfg ReconcileConfig) error 
 			}
 		}
 	}
+	errs = append(errs, s.startPipelines(ctx, now.Add(-cfg.CheckAfter)))
 	decided, err := s.store.ConfirmationsUnsignalled(ctx, now.Add(-cfg.Every))
 	errs = append(errs, err)
 	for i := range decided {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"time"
 
 	"go.temporal.io/api/enums/v1"
@@ -219,6 +220,18 @@ func NewSteps(p models.PipelineDefinition) []models.ExecutionStep {
 	return steps
 }
 
+// StepAction is what the policy is asked about before a step runs: in the project that the step names, of what the
+// pipeline acts as.
+func StepAction(stepType string) string {
+	switch stepType {
+	case models.StepBuild:
+		return "build:trigger"
+	case models.StepDeploy, models.StepSmoke, models.StepDestroy, models.StepErrand:
+		return "deployment-job:trigger"
+	}
+	return "pipeline:trigger"
+}
+
 // StepName is what a step is called for people: its own name, or what it does to what.
 func StepName(st models.PipelineStep) string {
 	if st.Name != "" {
@@ -240,7 +253,11 @@ func StepName(st models.PipelineStep) string {
 	case models.StepPipeline:
 		return "pipeline " + st.Pipeline
 	case models.StepTagRelease:
-		return "tag " + st.Application
+		return "tag " + st.Application + " as " + st.Tag
+	case models.StepWebhook:
+		if u, err := url.Parse(st.WebhookURL); err == nil && u.Host != "" {
+			return "webhook to " + u.Host
+		}
 	}
 	return st.Type
 }

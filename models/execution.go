@@ -56,15 +56,22 @@ func (s Status) StateStatus(step bool) string {
 	return string(s)
 }
 
+// Types of triggers that another execution is behind.
+const (
+	TriggerPipeline   = "pipeline"   // a step of a pipeline
+	TriggerBuild      = "build"      // the end of a build that a pipeline listens to
+	TriggerDeployment = "deployment" // the end of a deployment that a pipeline listens to
+)
+
 // Trigger says what started an execution and who is behind it.
 type Trigger struct {
-	// Type is api, webhook, schedule, pipeline, retry or release.
+	// Type is api, webhook, schedule, pipeline, build, deployment, retry or release.
 	Type string `json:"type"`
 	// SubjectKind, SubjectID and SubjectName are who asked.
 	SubjectKind string `json:"subject_kind,omitempty"`
 	SubjectID   string `json:"subject_id,omitempty"`
 	SubjectName string `json:"subject_name,omitempty"`
-	// Execution is the parent or the retried execution.
+	// Execution is the parent, the execution whose end started this one, or the retried execution.
 	Execution string `json:"execution,omitempty"`
 }
 

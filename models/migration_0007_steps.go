@@ -10,13 +10,14 @@ import (
 var migration0007Steps = &gormigrate.Migration{
 	ID: "0007_steps",
 	Migrate: func(tx *gorm.DB) error {
-		moment := "DATETIME"
+		moment, bytes := "DATETIME", "BLOB"
 		if tx.Name() == "postgres" {
-			moment = "TIMESTAMPTZ"
+			moment, bytes = "TIMESTAMPTZ", "BYTEA"
 		}
 		for _, q := range []string{
 			"ALTER TABLE execution_steps ADD COLUMN detached BOOLEAN NOT NULL DEFAULT FALSE",
 			"ALTER TABLE execution_steps ADD COLUMN delivery_id VARCHAR(36) NOT NULL DEFAULT ''",
+			"ALTER TABLE pipelines ADD COLUMN signing_secret " + bytes,
 			`CREATE TABLE pipeline_listeners (
 				pipeline_id VARCHAR(36) NOT NULL REFERENCES pipelines (id) ON DELETE CASCADE,
 				kind VARCHAR(32) NOT NULL,

@@ -15,6 +15,8 @@ type Pipeline struct {
 	Disabled           bool
 	Phases             []PipelinePhase `gorm:"serializer:json"`
 	ServiceAccountName string
+	// SealedSigningSecret is what the requests of webhook-trigger steps are signed with; see SigningSecret.
+	SealedSigningSecret []byte `gorm:"column:signing_secret"`
 	// Limits are changed by SetLimits alone.
 	Limits    Limits `gorm:"embedded"`
 	CreatedAt time.Time
@@ -197,4 +199,32 @@ func (s *Store) PipelineByWebhook(ctx context.Context, token string) (*Pipeline,
 // Definition is the snapshot that an execution of the pipeline runs.
 func (p *Pipeline) Definition() PipelineDefinition {
 	return PipelineDefinition{PipelineID: p.ID, Name: p.Name, Project: p.ProjectName, Phases: p.Phases, ServiceAccountName: p.ServiceAccountName, Limits: p.Limits}
+}
+
+// SigningSecret opens what the requests of a pipeline's webhook-trigger steps are signed with, "" for none yet.
+func (s *Store) SigningSecret(p *Pipeline) (string, error) {
+	b, err := s.unseal(p.SealedSigningSecret, place("pipelines", "signing_secret", p.ID))
+	return string(b), err
+}
+
+// SetSigningSecret changes it.
+func (s *Store) SetSigningSecret(ctx context.Context, p *Pipeline, secret string) error {
+	sealed, err := s.seal([]byte(secret), place("pipelines", "signing_secret", p.ID))
+	if err != nil {
+		return err
+	}
+	p.SealedSigningSecret = sealed
+	return found(s.writer(ctx).Model(&Pipeline{}).Where("id = ?", p.ID).Update("signing_secret", sealed))
+}
+
+// CallsWebhooks says whether one of the pipeline's steps sends a signed request.
+func (p *Pipeline) CallsWebhooks() bool {
+	for _, ph := range p.Phases {
+		for _, st := range ph.Steps {
+			if st.Type == StepWebhook {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -104,12 +104,12 @@ const listenedSQL = `EXISTS (SELECT 1 FROM pipeline_listeners p WHERE p.project_
 
 // recordStarts writes, in the transaction that ends an execution well, which pipelines are to start because of it.
 func (s *Store) recordStarts(ctx context.Context, executionID string) error {
-	now := s.Now()
+	// Nobody has looked at it yet: it is due at once.
 	return s.writer(ctx).Exec(`INSERT INTO pipeline_starts (execution_id, pipeline_id, created_at, checked_at)
 		SELECT e.id, l.pipeline_id, ?, ? FROM executions e
 		JOIN pipeline_listeners l ON l.project_id = e.project_id AND l.kind = e.kind AND l.name = e.subject_name
 		JOIN environments v ON v.id = e.environment_id AND v.name = l.environment
-		WHERE e.id = ?`, now, now, executionID).Error
+		WHERE e.id = ?`, s.Now(), time.Unix(0, 0).UTC(), executionID).Error
 }
 
 // TakeStarts gives intents that nobody has looked at since before, oldest first, and marks them as looked at, so that

@@ -29,22 +29,31 @@ type ExecutionStep struct {
 	FinishedAt *time.Time
 }
 
-// StepsOf gives the steps of an execution in order, each with the status of its child where it has one, in one query.
+// StepsOf gives the steps of an execution in order, each with the status of its child or its delivery where it has one, in
+// one query.
 func (s *Store) StepsOf(ctx context.Context, executionID string) ([]ExecutionStep, error) {
 	var list []ExecutionStep
 	var rows []struct {
 		ExecutionStep
-		ChildStatus, ChildReason        *string
-		ChildStartedAt, ChildFinishedAt *time.Time
+		ChildStatus, ChildReason              *string
+		ChildStartedAt, ChildFinishedAt       *time.Time
+		DeliveryStatus, DeliveryReason        *string
+		DeliveryStartedAt, DeliveryFinishedAt *time.Time
 	}
 	// No COALESCE: in SQLite its result has no type, and a time comes back as text.
-	err := s.reader(ctx).Raw(`SELECT t.*, c.status AS child_status, c.reason AS child_reason, c.started_at AS child_started_at, c.finished_at AS child_finished_at
+	err := s.reader(ctx).Raw(`SELECT t.*, c.status AS child_status, c.reason AS child_reason, c.started_at AS child_started_at, c.finished_at AS child_finished_at,
+			v.status AS delivery_status, v.reason AS delivery_reason, v.created_at AS delivery_started_at, v.finished_at AS delivery_finished_at
 		FROM execution_steps t LEFT JOIN executions c ON c.id = t.child_id AND t.child_id <> '' AND NOT t.detached
+			LEFT JOIN deliveries v ON v.id = t.delivery_id AND t.delivery_id <> ''
 		WHERE t.execution_id = ? ORDER BY t.phase, t.step`, executionID).Scan(&rows).Error
 	for _, r := range rows {
 		if r.ChildStatus != nil {
 			r.Status, r.Reason = Status(*r.ChildStatus), *r.ChildReason
 			r.StartedAt, r.FinishedAt = r.ChildStartedAt, r.ChildFinishedAt
+		}
+		if r.DeliveryStatus != nil {
+			r.Status, r.Reason = Status(*r.DeliveryStatus), *r.DeliveryReason
+			r.StartedAt, r.FinishedAt = r.DeliveryStartedAt, r.DeliveryFinishedAt
 		}
 		list = append(list, r.ExecutionStep)
 	}

@@ -26,6 +26,8 @@ type StepRun struct {
 	TaskQueue string `json:"task_queue,omitempty"`
 	// ScriptQueue is Input.ScriptQueue of that execution.
 	ScriptQueue string `json:"script_queue,omitempty"`
+	// DeliveryID is the delivery that the step runs as, in place of an execution.
+	DeliveryID string `json:"delivery_id,omitempty"`
 	// ConfirmationID is the decision that the step waits for.
 	ConfirmationID string `json:"confirmation_id,omitempty"`
 	// IgnoreFailure lets the pipeline go on whatever the step's outcome.
@@ -216,14 +218,18 @@ func (st *pipelineState) project(ctx workflow.Context, in Input, steps []StepRun
 // runChild runs a step as an execution of its own and gives its outcome.
 func runChild(ctx workflow.Context, in Input, step *StepRun) Outcome {
 	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-		WorkflowID:            step.ChildID,
+		WorkflowID:            step.ChildID + step.DeliveryID, // it has one of them
 		TaskQueue:             step.TaskQueue,
 		WaitForCancellation:   true,
 		ParentClosePolicy:     enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
 		WorkflowIDReusePolicy: enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 	})
 	var out Outcome
-	err := workflow.ExecuteChildWorkflow(ctx, step.Workflow, Input{ExecutionID: step.ChildID, Attributes: in.Attributes, ScriptQueue: step.ScriptQueue}).Get(ctx, &out)
+	var input any = Input{ExecutionID: step.ChildID, Attributes: in.Attributes, ScriptQueue: step.ScriptQueue}
+	if step.DeliveryID != "" {
+		input = DeliveryInput{DeliveryID: step.DeliveryID}
+	}
+	err := workflow.ExecuteChildWorkflow(ctx, step.Workflow, input).Get(ctx, &out)
 	switch {
 	case err == nil:
 		return out

@@ -22,6 +22,10 @@ type Pipeline struct {
 	ServiceAccountName string            `json:"service_account_name" validate:"max=200"`
 	Status             string            `json:"status" validate:"max=100"`
 	Triggers           []PipelineTrigger `json:"triggers" validate:"max=20,dive"`
+	// SigningSecret is what the requests of webhook-trigger steps are signed with. It is made with the first such step and
+	// shown to those who may trigger the pipeline; a PUT may set another, and keeps it where it is left out. Beyond the
+	// document.
+	SigningSecret string `json:"signing_secret,omitempty" validate:"omitempty,min=16,max=200"`
 }
 
 // PipelinePhase is a group of steps that run side by side. status is read-only.
@@ -41,9 +45,12 @@ type PipelineStep struct {
 	// Outcome is the exact status, and Reason why it is that.
 	Outcome string `json:"outcome,omitempty" validate:"max=100"`
 	Reason  string `json:"reason,omitempty" validate:"max=10000"`
-	// ExecutionID is the build, deployment job or pipeline execution that the step runs as.
+	// ExecutionID is the build, deployment job or pipeline execution that the step runs as, or that it has triggered.
 	ExecutionID string `json:"execution_id,omitempty" validate:"max=100"`
-	// Kept says that the step was taken over from the execution that this one retries.
+	// DeliveryID is the delivery that a webhook-trigger step runs as.
+	DeliveryID string `json:"delivery_id,omitempty" validate:"max=100"`
+	// Kept says that the step was taken over: from the execution that this one retries, or from the one whose end started
+	// the pipeline.
 	Kept       bool   `json:"kept,omitempty"`
 	StartedAt  string `json:"started_at,omitempty" validate:"max=100"`
 	FinishedAt string `json:"finished_at,omitempty" validate:"max=100"`
@@ -103,6 +110,12 @@ func (s *surface) pipelineRows() []api.Row {
 func (s *surface) showPipeline(p *models.Pipeline, permission string, triggers []models.PipelineTrigger) (Pipeline, error) {
 	out := Pipeline{Name: p.Name, Project: p.ProjectName, Disabled: p.Disabled, Phases: showPhases(p.Phases), Permission: permission,
 		ServiceAccountName: p.ServiceAccountName, Status: p.Status().StateStatus(false), Triggers: []PipelineTrigger{}}
+	if policies.Rank(permission) >= policies.Rank(policies.RoleWrite) && len(p.SealedSigningSecret) > 0 {
+		var err error
+		if out.SigningSecret, err = s.Store.SigningSecret(p); err != nil {
+			return out, err
+		}
+	}
 	for i := range triggers {
 		t := PipelineTrigger{ID: triggers[i].ID, Type: triggers[i].Type}
 		if policies.Rank(permission) >= policies.Rank(policies.RoleWrite) {
@@ -208,6 +221,9 @@ func (s *surface) addPipeline(ctx context.Context, r *pipelineCreate) (*Pipeline
 		if err := tx.CreatePipeline(ctx, p); err != nil {
 			return err
 		}
+		if err := s.putSigningSecret(ctx, tx, p, r.Body.SigningSecret); err != nil {
+			return err
+		}
 		return s.putTriggers(ctx, tx, p.ID, r.Body.Triggers)
 	})
 	if err != nil {
@@ -233,6 +249,18 @@ func (s *surface) fillPipeline(ctx context.Context, p *models.Pipeline, body *Pi
 	}
 	p.Disabled, p.Phases, p.ServiceAccountName = body.Disabled, phases, body.ServiceAccountName
 	return nil
+}
+
+// putSigningSecret sets what a pipeline's requests are signed with: the one given, or a new one where one is needed and
+// there is none.
+func (s *surface) putSigningSecret(ctx context.Context, tx *models.Store, p *models.Pipeline, given string) error {
+	if given == "" {
+		if !p.CallsWebhooks() || len(p.SealedSigningSecret) > 0 {
+			return nil
+		}
+		given = models.NewWebhookToken()
+	}
+	return tx.SetSigningSecret(ctx, p, given)
 }
 
 func (s *surface) putTriggers(ctx context.Context, tx *models.Store, pipelineID string, list []PipelineTrigger) error {
@@ -282,6 +310,9 @@ func (s *surface) updatePipeline(ctx context.Context, r *pipelineUpdate) (*Pipel
 	}
 	err = s.change(ctx, audit("pipeline:update", "pipeline", p.ID, p.Name), func(tx *models.Store) error {
 		if err := tx.UpdatePipeline(ctx, p); err != nil {
+			return err
+		}
+		if err := s.putSigningSecret(ctx, tx, p, r.Body.SigningSecret); err != nil {
 			return err
 		}
 		return s.putTriggers(ctx, tx, p.ID, r.Body.Triggers)

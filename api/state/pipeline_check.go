@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"strings"
 
 	"slipway/api"
+	"slipway/executions"
 	"slipway/internal/problem"
 	"slipway/internal/release"
 	"slipway/models"
@@ -37,7 +37,7 @@ func (s *surface) checkPhases(ctx context.Context, pipeline, serviceAccount stri
 			if steps++; steps > maxSteps {
 				return problem.BadField("phases", "at most %d steps in all", maxSteps)
 			}
-			c.at, c.name = fmt.Sprintf("phases[%d].steps[%d]", i, j), step.Name
+			c.locate(i, j, step)
 			if err := c.limits(ph, step); err != nil {
 				return err
 			}
@@ -46,7 +46,7 @@ func (s *surface) checkPhases(ctx context.Context, pipeline, serviceAccount stri
 			}
 		}
 	}
-	return nil
+	return c.ring(phases)
 }
 
 type phaseCheck struct {
@@ -57,6 +57,11 @@ type phaseCheck struct {
 	at, name     string           // the step that is looked at
 	projects     map[string]string
 	environments map[string]string
+}
+
+// locate says which step is looked at.
+func (c *phaseCheck) locate(phase, number int, step models.PipelineStep) {
+	c.at, c.name = fmt.Sprintf("phases[%d].steps[%d]", phase, number), step.Name
 }
 
 // bad names the member, and the step as its author called it.
@@ -77,6 +82,12 @@ func (c *phaseCheck) found(err error, member, format string, args ...any) error 
 }
 
 func (c *phaseCheck) step(step models.PipelineStep) error {
+	if step.TriggerPipelineOnBuild && step.Type != models.StepBuild {
+		return c.bad("trigger_pipeline_on_build", "is for steps of type build")
+	}
+	if step.TriggerPipelineOnDeploy && step.Deployment == "" {
+		return c.bad("trigger_pipeline_on_deploy", "is for steps that name a deployment")
+	}
 	switch step.Type {
 	case models.StepBuild:
 		return c.build(step)
@@ -91,6 +102,8 @@ func (c *phaseCheck) step(step models.PipelineStep) error {
 		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 			return c.bad("webhook_url", "expected an http or https URL")
 		}
+		_, err = c.project(step)
+		return err
 	case models.StepTagRelease:
 		return c.tag(step)
 	}
@@ -103,7 +116,8 @@ func (c *phaseCheck) project(step models.PipelineStep) (string, error) {
 	if step.Project == "" {
 		return own, nil
 	}
-	if id, ok := c.projects[step.Project]; ok {
+	action := executions.StepAction(step.Type)
+	if id, ok := c.projects[action+" "+step.Project]; ok {
 		return id, nil
 	}
 	p, err := c.s.Scopes.Project(c.ctx, step.Project)
@@ -111,7 +125,7 @@ func (c *phaseCheck) project(step models.PipelineStep) (string, error) {
 		return "", c.found(err, "project", "there is no project '%s' that the pipeline may use", step.Project)
 	}
 	if p.ID != own {
-		ok, err := c.s.Policy.Allow(c.ctx, c.actor, "build:trigger", policies.Resource{Kind: "project", Scopes: p.Scopes})
+		ok, err := c.s.Policy.Allow(c.ctx, c.actor, action, policies.Resource{Kind: "project", Scopes: p.Scopes})
 		if err != nil {
 			return "", err
 		}
@@ -119,7 +133,7 @@ func (c *phaseCheck) project(step models.PipelineStep) (string, error) {
 			return "", c.bad("project", "there is no project '%s' that the pipeline may use", step.Project)
 		}
 	}
-	c.projects[step.Project] = p.ID
+	c.projects[action+" "+step.Project] = p.ID
 	return p.ID, nil
 }
 
@@ -213,8 +227,7 @@ func (c *phaseCheck) confirmation(step models.PipelineStep) error {
 	return nil
 }
 
-// trigger checks a step that starts another pipeline, and that pipelines which wait for each other make no ring: that
-// would wait for ever, and one that does not wait would never end.
+// trigger checks a step that starts another pipeline. That they make no ring is checked when all steps are known.
 func (c *phaseCheck) trigger(step models.PipelineStep) error {
 	project, err := c.project(step)
 	if err != nil {
@@ -223,54 +236,17 @@ func (c *phaseCheck) trigger(step models.PipelineStep) error {
 	if step.Pipeline == "" {
 		return c.bad("pipeline", "is required")
 	}
-	own := projectID(c.ctx) + "/" + c.pipeline
-	if project+"/"+step.Pipeline == own {
+	if project == projectID(c.ctx) && step.Pipeline == c.pipeline {
 		return c.bad("pipeline", "a pipeline cannot trigger itself")
 	}
-	seen := map[string]bool{}
-	var follow func(project, name string, path []string) error
-	follow = func(project, name string, path []string) error {
-		if seen[project+"/"+name] || len(seen) > 500 {
-			return nil
-		}
-		seen[project+"/"+name] = true
-		p, err := c.s.Store.PipelineByName(c.ctx, project, name)
-		if err != nil {
-			if len(path) > 2 && errors.Is(err, models.ErrNotFound) {
-				return nil // not ours to complain about: it was deleted since
-			}
-			return c.found(err, "pipeline", "there is no pipeline '%s'", name)
-		}
-		for _, ph := range p.Phases {
-			for _, st := range ph.Steps {
-				if st.Type != models.StepPipeline {
-					continue
-				}
-				next := p.ProjectID
-				if st.Project != "" {
-					other, err := c.s.Scopes.Project(c.ctx, st.Project)
-					if errors.Is(err, models.ErrNotFound) {
-						continue
-					}
-					if err != nil {
-						return err
-					}
-					next = other.ID
-				}
-				if next+"/"+st.Pipeline == own {
-					return c.bad("pipeline", "the pipelines would trigger each other in a ring: %s -> %s", strings.Join(path, " -> "), c.pipeline)
-				}
-				if err := follow(next, st.Pipeline, append(path[:len(path):len(path)], st.Pipeline)); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	}
-	return follow(project, step.Pipeline, []string{c.pipeline, step.Pipeline})
+	_, err = c.s.Store.PipelineByName(c.ctx, project, step.Pipeline)
+	return c.found(err, "pipeline", "there is no pipeline '%s'", step.Pipeline)
 }
 
 func (c *phaseCheck) tag(step models.PipelineStep) error {
+	if _, err := c.project(step); err != nil {
+		return err
+	}
 	if err := release.ValidateNamespace(step.Namespace); err != nil {
 		return c.bad("namespace", "%s", err.Error())
 	}

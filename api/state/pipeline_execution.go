@@ -141,7 +141,7 @@ func (s *surface) fillSteps(ctx context.Context, e *models.Execution, phases []P
 		if st := at(row.Phase, row.Step); st != nil {
 			st.Name = executions.StepName(st.PipelineStep)
 			st.Status, st.Outcome, st.Reason = row.Status.StateStatus(true), string(row.Status), row.Reason
-			st.ExecutionID, st.Kept, st.StartedAt, st.FinishedAt = row.ChildID, row.Kept, stamp(row.StartedAt), stamp(row.FinishedAt)
+			st.ExecutionID, st.DeliveryID, st.Kept, st.StartedAt, st.FinishedAt = row.ChildID, row.DeliveryID, row.Kept, stamp(row.StartedAt), stamp(row.FinishedAt)
 		}
 	}
 	for i := range phases {
