@@ -52,20 +52,26 @@ func (s *stack) start(name string, args []string, extra ...string) *process {
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + os.TempDir(), "SLIPWAY_DATA_DIR=" + dir}, s.env()...)
 	p.cmd.Env = append(p.cmd.Env, extra...)
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
+	p.run()
+	return p
+}
+
+// run starts the process, which ends with the test, and shows what it printed where the test fails.
+func (p *process) run() {
+	p.t.Helper()
 	// A test process that is killed must leave nothing behind.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	require.NoError(s.t, p.cmd.Start())
+	require.NoError(p.t, p.cmd.Start())
 	go func() {
 		_ = p.cmd.Wait()
 		close(p.done)
 	}()
-	s.t.Cleanup(func() {
-		if s.t.Failed() {
-			s.t.Logf("--- what %s printed:\n%s", name, tail(p.out.String(), 6000))
+	p.t.Cleanup(func() {
+		if p.t.Failed() {
+			p.t.Logf("--- what %s printed:\n%s", p.name, tail(p.out.String(), 6000))
 		}
 		p.kill()
 	})
-	return p
 }
 
 func tail(text string, n int) string {
