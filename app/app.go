@@ -81,6 +81,8 @@ type Options struct {
 	Log *slog.Logger
 	// Faults make the database fail, for tests.
 	Faults *models.Faults
+	// Now replaces the clock of the store, for tests.
+	Now func() time.Time
 }
 
 // Open puts a process together. Temporal need not be there; the database must be.
@@ -101,7 +103,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (_ *App, err error
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
-	if a.Store, err = models.Open(ctx, string(cfg.DatabaseURL), models.Options{MaxConnections: cfg.DatabaseConnections, Faults: o.Faults}); err != nil {
+	if a.Store, err = models.Open(ctx, string(cfg.DatabaseURL), models.Options{MaxConnections: cfg.DatabaseConnections, Faults: o.Faults, Now: o.Now}); err != nil {
 		return nil, err
 	}
 	a.onClose(a.Store.Close)
