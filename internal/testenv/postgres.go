@@ -85,6 +85,16 @@ func postgresBinaries() (string, error) {
 	return "", errNoPostgres
 }
 
+// PostgresCommand finds one of PostgreSQL's programs, such as pg_dump, beside those of the server.
+func PostgresCommand(t testing.TB, name string) string {
+	t.Helper()
+	dir, err := postgresBinaries()
+	if err != nil {
+		return Command(t, name)
+	}
+	return filepath.Join(dir, name)
+}
+
 // majorVersion is the number in a folder such as /usr/lib/postgresql/15/bin or /usr/pgsql-16/bin.
 func majorVersion(dir string) int {
 	name := filepath.Base(filepath.Dir(dir))
