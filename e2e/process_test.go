@@ -45,10 +45,16 @@ func (o *output) String() string {
 // start runs the slipway command with the stack's environment; extra pairs win.
 func (s *stack) start(name string, args []string, extra ...string) *process {
 	s.t.Helper()
+	return s.startProgram(name, binary(s.t), args, extra...)
+}
+
+// startProgram is start for another build of the command.
+func (s *stack) startProgram(name, program string, args []string, extra ...string) *process {
+	s.t.Helper()
 	p := &process{name: name, t: s.t, out: &output{}, done: make(chan struct{})}
 	dir := filepath.Join(s.dir, name)
 	require.NoError(s.t, os.MkdirAll(dir, 0o755))
-	p.cmd = exec.Command(binary(s.t), args...)
+	p.cmd = exec.Command(program, args...)
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + os.TempDir(), "SLIPWAY_DATA_DIR=" + dir}, s.env()...)
 	p.cmd.Env = append(p.cmd.Env, extra...)
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
@@ -119,7 +125,13 @@ func (p *process) printed(text string) {
 // startAPI starts `slipway api` at the given address and waits until it is ready.
 func (s *stack) startAPI(name, address string, extra ...string) *process {
 	s.t.Helper()
-	p := s.start(name, []string{"api", "--migrate"}, append([]string{"SLIPWAY_LISTEN=" + address}, extra...)...)
+	return s.startAPIProgram(name, binary(s.t), address, extra...)
+}
+
+// startAPIProgram is startAPI for another build of the command.
+func (s *stack) startAPIProgram(name, program, address string, extra ...string) *process {
+	s.t.Helper()
+	p := s.startProgram(name, program, []string{"api", "--migrate"}, append([]string{"SLIPWAY_LISTEN=" + address}, extra...)...)
 	p.printed("the API listens")
 	await(s.t, name+" is ready", func() (bool, string) {
 		response, err := http.Get("http://" + address + "/ready")

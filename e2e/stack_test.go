@@ -69,6 +69,8 @@ type stackOptions struct {
 	// tune changes the configuration.
 	tune func(*config.Config)
 	log  *slog.Logger
+	// migrate prepares the database in another way than with this version's schema.
+	migrate func(s *stack)
 	// faults make the database fail.
 	faults *models.Faults
 }
@@ -102,7 +104,10 @@ func newStack(t testing.TB, o stackOptions) *stack {
 	s.store, err = models.Open(t.Context(), s.database, models.Options{MaxConnections: 4})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.store.Close() })
-	require.NoError(t, s.store.Migrate(t.Context()))
+	if o.migrate == nil {
+		o.migrate = func(s *stack) { require.NoError(t, s.store.Migrate(t.Context())) }
+	}
+	o.migrate(s)
 	keys, err := keyring.Open(s.cfg.KeyFile)
 	require.NoError(t, err)
 	s.store.UseEncrypter(keys)

@@ -1,0 +1,137 @@
+//go:build soak
+
+package e2e
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"slipway/internal/client"
+	"slipway/internal/testenv"
+)
+
+// released is the commit that the recorded histories were taken from: what people may still run while they upgrade.
+const released = "ee9f6cf"
+
+// soakTime is how long the versions work side by side; SOAK_TIME=10m changes it.
+func soakTime(t testing.TB) time.Duration {
+	t.Helper()
+	text := os.Getenv("SOAK_TIME")
+	if text == "" {
+		return time.Minute
+	}
+	d, err := time.ParseDuration(text)
+	require.NoError(t, err)
+	return d
+}
+
+// releasedProgram builds the released version.
+func releasedProgram(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	out, err := exec.CommandContext(t.Context(), "sh", "-c", "git -C .. archive "+released+" | tar -x -C "+dir+" && cd "+dir+" && go build -o slipway ./cmd/slipway").CombinedOutput()
+	if strings.Contains(string(out), "not a valid object name") {
+		t.Skipf("the released version is not in this clone: %s", out)
+	}
+	require.NoError(t, err, "%s", out)
+	return filepath.Join(dir, "slipway")
+}
+
+// R11, R16: an installation is upgraded while it works. The new API migrates the schema under the old processes, then
+// old and new workers take turns in the same executions; those that waited for a person before the upgrade go on after
+// it. None fails, no deployment runs twice.
+func TestSoakR11MixedVersions(t *testing.T) {
+	old := releasedProgram(t)
+	s := newStack(t, stackOptions{processes: true, database: testenv.Postgres(t), migrate: func(s *stack) {
+		m := s.startProgram("old-migrate", old, []string{"migrate"})
+		await(t, "the released schema is there", func() (bool, string) { return m.ended(), m.out.String() })
+		require.Zero(t, m.cmd.ProcessState.ExitCode(), "%s", m.out)
+	}})
+	s.startAPIProgram("old-api", old, s.address())
+	oldWorker := s.startProgram("old-worker", old, []string{"worker"})
+	oldWorker.printed("the worker serves its queues")
+	p := s.project("upgrade")
+	p.release()
+	ran := p.dir + "/ran"
+	p.build("build", "echo b-$SLIPWAY_EXECUTION >>"+ran, "sleep 0.3")
+	p.job("web", "", "echo d-$SLIPWAY_EXECUTION >>"+ran, "sleep 0.2")
+	p.pipeline("all", []client.PipelineStep{{Type: client.StepBuild, Build: "build"}}, []client.PipelineStep{{Type: client.StepDeploy, Deployment: "web"}})
+	p.pipeline("ask", []client.PipelineStep{confirmationStep}, []client.PipelineStep{{Type: client.StepDeploy, Deployment: "web"}})
+	g := newGate(t)
+	p.build("long", "echo pid $$", g.wait(), "echo passed")
+	var waiting []client.Ref
+	for range 3 {
+		waiting = append(waiting, p.triggerPipeline("ask"))
+	}
+	long := p.trigger("long")
+	s.line(long, "pid ")
+
+	stop, loaded := make(chan struct{}), make(chan []client.Ref)
+	go func() {
+		var refs []client.Ref
+		tick := time.NewTicker(700 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-stop:
+				loaded <- refs
+				return
+			case <-tick.C:
+			}
+			ref, err := s.client.TriggerPipeline(s.ctx(), "upgrade", "all")
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			refs = append(refs, ref)
+		}
+	}()
+	newAddress := freeAddress(t)
+	s.startAPI("new-api", newAddress)
+	s.startWorker("new-worker")
+	require.NoError(t, s.client.Approve(t.Context(), s.link(waiting[0])))
+	end := time.After(soakTime(t))
+	for {
+		select {
+		case <-end:
+		default:
+			// What the old API takes on, either worker runs, and what waits for a person is begun by one and ended by the other.
+			ask := p.triggerPipeline("ask")
+			require.NoError(t, s.client.Approve(t.Context(), s.link(ask)))
+			s.ok(ask)
+			continue
+		}
+		break
+	}
+	g.open(1)
+	s.ok(long)
+	require.NoError(t, s.client.Approve(t.Context(), s.link(waiting[1])))
+	s.ok(waiting[1])
+	oldWorker.stop()
+	require.NoError(t, s.client.Approve(t.Context(), s.link(waiting[2])))
+	for _, ref := range waiting {
+		s.ok(ref)
+	}
+	close(stop)
+	refs := <-loaded
+	require.NotEmpty(t, refs)
+	for _, ref := range refs {
+		s.ok(ref)
+	}
+	counts := map[string]int{}
+	for _, line := range fileLines(t, ran) {
+		counts[line]++
+	}
+	for line, n := range counts {
+		if strings.HasPrefix(line, "d-") {
+			require.Equal(t, 1, n, "deployment %s ran more than once", line)
+		}
+	}
+	t.Logf("%d pipelines ran under two versions", len(refs))
+}
