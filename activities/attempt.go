@@ -137,7 +137,7 @@ func (a *Scripts) attemptOf(ctx context.Context, in workflows.Input) (*models.At
 	if in.ScriptQueue != "" {
 		t, err := a.Store.DirectClaim(ctx, in.ExecutionID, in.FirstRun)
 		if err == nil && t.First {
-			a.Metrics.QueueWait.WithLabelValues(t.Kind).Observe(t.ClaimedAt.Sub(t.CreatedAt).Seconds())
+			a.Metrics.QueueWait.WithLabelValues(t.Kind).Observe(max(0, t.ClaimedAt.Sub(t.CreatedAt).Seconds()))
 		}
 		if !errors.Is(err, models.ErrConflict) {
 			return t, err

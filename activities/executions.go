@@ -49,7 +49,7 @@ func (a *Executions) Claim(ctx context.Context, in workflows.Input, firstRun, ki
 		return workflows.ClaimResult{}, err
 	}
 	e := c.Execution
-	a.Metrics.QueueWait.WithLabelValues(e.Kind).Observe(a.Store.Now().Sub(e.CreatedAt).Seconds())
+	a.Metrics.QueueWait.WithLabelValues(e.Kind).Observe(max(0, a.Store.Now().Sub(e.CreatedAt).Seconds()))
 	res := workflows.ClaimResult{Claimed: true, Waiting: c.Waiting, Queued: c.Queued, TaskQueue: executions.QueueOf(e)}
 	switch e.Kind {
 	case models.KindBuild:

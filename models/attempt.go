@@ -14,7 +14,7 @@ import (
 func (s *Store) DirectClaim(ctx context.Context, id, runID string) (*Attempt, error) {
 	now := s.Now()
 	var rows []Attempt
-	err := s.writer(ctx).Raw(`UPDATE executions SET status = ?, run_id = ?, claimed_at = COALESCE(claimed_at, ?), checked_at = ?, started_at = COALESCE(started_at, ?)
+	err := s.writer(ctx).Raw(`UPDATE executions SET status = ?, run_id = ?, claimed_at = COALESCE(claimed_at, ?), checked_at = ?, started_at = `+s.latest("COALESCE(started_at, ?)", "created_at")+`
 		WHERE id = ? AND (status = ? OR (run_id = ? AND status IN ?)) RETURNING *, `+attemptColumns("executions.id"),
 		StatusRunning, runID, now, now, now, id, StatusNew, runID, openStatuses).Scan(&rows).Error
 	if err == nil && len(rows) == 0 {

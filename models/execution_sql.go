@@ -5,6 +5,15 @@ import (
 	"errors"
 )
 
+// latest is the later of two times. The clocks of two machines differ, and nothing that people read may end before it
+// began. Neither may be NULL: the databases disagree about what is later then.
+func (s *Store) latest(a, b string) string {
+	if s.dialect == PostgreSQL {
+		return "GREATEST(" + a + ", " + b + ")"
+	}
+	return "MAX(" + a + ", " + b + ")"
+}
+
 // takeUncheckedSQL is the query of TakeUnchecked: parameters are now, before, limit. SQLite has one writer and needs no
 // SKIP LOCKED, nor knows it. Scan needs the serialized columns under their own names, so ids are taken and rows read.
 func (s *Store) takeUncheckedSQL() string {

@@ -68,7 +68,7 @@ func (s *Store) claim(ctx context.Context, id, runID string) (*Execution, error)
 	now := s.Now()
 	var rows []Execution
 	u := s.writer(ctx).Raw(`UPDATE executions SET status = CASE WHEN EXISTS (SELECT 1 FROM deployment_locks l WHERE l.execution_id = executions.id AND l.deployment = '' AND l.granted_at IS NULL)
-		THEN 'queued' ELSE 'running' END, run_id = ?, claimed_at = ?, checked_at = ?, started_at = COALESCE(started_at, ?)
+		THEN 'queued' ELSE 'running' END, run_id = ?, claimed_at = ?, checked_at = ?, started_at = `+s.latest("COALESCE(started_at, ?)", "created_at")+`
 		WHERE id = ? AND (status = ? OR (run_id = ? AND status IN ?)) RETURNING *`,
 		runID, now, now, now, id, StatusNew, runID, openStatuses).Scan(&rows)
 	if u.Error != nil {
@@ -93,7 +93,7 @@ func (s *Store) SetExecutionStatus(ctx context.Context, id string, to Status, se
 	}
 	set := map[string]any{"status": to, "sequence": sequence}
 	if to == StatusRunning {
-		set["started_at"] = gorm.Expr("COALESCE(started_at, ?)", s.Now())
+		set["started_at"] = gorm.Expr(s.latest("COALESCE(started_at, ?)", "created_at"), s.Now())
 	}
 	return s.writer(ctx).Model(&Execution{}).Where("id = ? AND status IN ? AND sequence < ?", id, openStatuses, sequence).Updates(set).Error
 }
@@ -129,7 +129,7 @@ func (s *Store) finish(ctx context.Context, id string, to Status, reason string,
 			Locks    bool
 			Listened bool
 		}
-		u := tx.writer(ctx).Raw(`UPDATE executions SET status = ?, reason = ?, finished_at = ?, started_at = COALESCE(started_at, claimed_at) WHERE id = ? AND status IN ?
+		u := tx.writer(ctx).Raw(`UPDATE executions SET status = ?, reason = ?, finished_at = `+s.latest("?", "COALESCE(started_at, claimed_at, created_at)")+`, started_at = COALESCE(started_at, CASE WHEN claimed_at IS NOT NULL THEN `+s.latest("claimed_at", "created_at")+` END) WHERE id = ? AND status IN ?
 			RETURNING kind, EXISTS (SELECT 1 FROM deployment_locks l WHERE l.execution_id = executions.id) AS locks, `+listenedSQL+` AS listened`,
 			to, clip(reason, 4000), now, id, from).Scan(&ended)
 		if u.Error != nil {
@@ -172,7 +172,7 @@ func (s *Store) finish(ctx context.Context, id string, to Status, reason string,
 // finishAlone ends an execution that holds no lock, has no steps and starts no pipeline, as most builds do, in a single
 // statement. False says that it is not of that kind, or had ended.
 func (s *Store) finishAlone(ctx context.Context, id string, to Status, reason string, from []Status) (bool, error) {
-	u := s.writer(ctx).Exec(`UPDATE executions SET status = ?, reason = ?, finished_at = ?, started_at = COALESCE(started_at, claimed_at)
+	u := s.writer(ctx).Exec(`UPDATE executions SET status = ?, reason = ?, finished_at = `+s.latest("?", "COALESCE(started_at, claimed_at, created_at)")+`, started_at = COALESCE(started_at, CASE WHEN claimed_at IS NOT NULL THEN `+s.latest("claimed_at", "created_at")+` END)
 		WHERE id = ? AND status IN ? AND kind = ? AND NOT EXISTS (SELECT 1 FROM deployment_locks l WHERE l.execution_id = executions.id)
 			AND NOT `+listenedSQL,
 		to, clip(reason, 4000), s.Now(), id, from, KindBuild)

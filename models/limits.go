@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"gorm.io/gorm"
+
 	"slipway/internal/problem"
 )
 
@@ -306,7 +308,7 @@ func (s *Store) Admit(ctx context.Context, id string, deployments func(*Executio
 		}
 		now := tx.Now()
 		e.Status, e.StartedAt = StatusRunning, &now
-		return tx.writer(ctx).Model(&Execution{}).Where("id = ? AND status = ?", id, StatusQueued).Updates(map[string]any{"status": StatusRunning, "started_at": now}).Error
+		return tx.writer(ctx).Model(&Execution{}).Where("id = ? AND status = ?", id, StatusQueued).Updates(map[string]any{"status": StatusRunning, "started_at": gorm.Expr(tx.latest("?", "created_at"), now)}).Error
 	})
 	if err != nil {
 		return nil, err
