@@ -29,12 +29,12 @@ func TestBuildReportsTheImageItPushed(t *testing.T) {
 	token, err := s.store.CreateToken(t.Context(), &models.Token{SubjectKind: models.SubjectServiceAccount, SubjectID: account.ID, Name: "builds", Role: "write", Scopes: []string{org.ID}})
 	require.NoError(t, err)
 	s.startAPI("api", s.address())
-	s.startWorker("worker", "SLIPWAY_SCRIPT_ENV=SLIPWAY_REPORT_TOKEN", "SLIPWAY_REPORT_TOKEN="+token)
+	s.startWorker("worker", "SLIPWAY_SCRIPT_ENV=REPORT_TOKEN", "REPORT_TOKEN="+token)
 
 	digest := "sha256:" + strings.Repeat("ab", 32)
 	report := func(organization string) string {
 		return fmt.Sprintf(`printf '{"images":[{"registry":"registry.example.com","repository":"team/app","config_digest":"%s","image_tags":["1.%%s"],"os":"linux"}]}' "$step" |
-	curl --silent --show-error --fail-with-body -H "Authorization: Bearer $SLIPWAY_REPORT_TOKEN" -H "Content-Type: application/json" --data-binary @- \
+	curl --silent --show-error --fail-with-body -H "Authorization: Bearer $REPORT_TOKEN" -H "Content-Type: application/json" --data-binary @- \
 		"%s/api/v1/slipway/organizations/%s/assets/"`, digest, s.url, organization)
 	}
 	p := s.project("reports")
