@@ -82,7 +82,7 @@ func newRelease(m *release.Metadata, by policies.Subject, execution string) (mod
 		provides = append(provides, p.Name)
 	}
 	return models.NewRelease{Application: m.Name, Version: m.Version, Description: m.Description, Logo: m.Logo, Metadata: string(document),
-		By: nameOf(by), ExecutionID: execution, Dependencies: dependencies, Provides: provides}, nil
+		By: nameOf(by), ExecutionID: execution, Dependencies: dependencies, Provides: provides, Own: m.Metadata}, nil
 }
 
 // dependenciesOf lists what a release depends on and extends. Validate has seen the ids already.

@@ -23,6 +23,7 @@ var migrations = []*gormigrate.Migration{
 	migration0007Steps,
 	migration0008Limits,
 	migration0010Deliveries,
+	migration0011ReleaseSearch,
 	migration0012Assets,
 }
 

@@ -68,6 +68,7 @@ type NewRelease struct {
 	ExecutionID  string
 	Dependencies []Dependency // without ReleaseID and Position
 	Provides     []string
+	Own          map[string]string // the release's own metadata, for searches
 }
 
 // RegisterRelease adds a release to a namespace, and its application where it is the first one. ErrExists if there is
@@ -83,6 +84,9 @@ func (s *Store) RegisterRelease(ctx context.Context, namespaceID string, n NewRe
 		return nil, err
 	}
 	if err := s.linkRelease(ctx, &r, n); err != nil {
+		return nil, err
+	}
+	if err := s.indexRelease(ctx, &r, n); err != nil {
 		return nil, err
 	}
 	err = found(s.writer(ctx).Model(&Application{}).Where("id = ?", a.ID).Updates(map[string]any{
@@ -111,6 +115,9 @@ func (s *Store) relinkRelease(ctx context.Context, r *Release, n NewRelease) err
 	if err := s.writer(ctx).Where("release_id = ?", r.ID).Delete(&Dependency{}).Error; err != nil {
 		return err
 	}
+	if err := s.indexRelease(ctx, r, n); err != nil {
+		return err
+	}
 	var before []string
 	if err := s.reader(ctx).Model(&Provider{}).Where("release_id = ?", r.ID).Pluck("interface", &before).Error; err != nil {
 		return err
@@ -121,7 +128,7 @@ func (s *Store) relinkRelease(ctx context.Context, r *Release, n NewRelease) err
 	// What it no longer provides, the next lower release may.
 	for _, name := range before {
 		var next Release
-		err := one(s.releasesOf(ctx, r.ApplicationID).Where(s.providesInterface(), name).Order("sort_key DESC, version DESC").Limit(1).Take(&next))
+		err := one(s.releasesOf(ctx, r.ApplicationID).Where("id IN (SELECT release_id FROM release_terms WHERE term = ?)", providesTerm(name)).Order("sort_key DESC, version DESC").Limit(1).Take(&next))
 		if errors.Is(err, ErrNotFound) {
 			continue
 		}

@@ -1,20 +1,60 @@
 package models
 
-// The metadata of a release is JSON text, because its members have an order that must be kept. Searches look into it.
+import (
+	"context"
+	"strings"
+)
 
-// providesInterface is the condition that a release provides the interface of one argument.
-func (s *Store) providesInterface() string {
+// insertSearchText makes the text of a release searchable.
+func (s *Store) insertSearchText(ctx context.Context, r *Release, namespaceID, text string) error {
 	if s.dialect == PostgreSQL {
-		return "EXISTS (SELECT 1 FROM jsonb_array_elements(CAST(releases.metadata AS jsonb) -> 'provides') p WHERE p ->> 'name' = ?)"
+		return s.writer(ctx).Exec("INSERT INTO release_texts (release_id, application_id, namespace_id, text, grams) VALUES (?, ?, ?, ?, CAST(? AS integer[]))",
+			r.ID, r.ApplicationID, namespaceID, text, arrayOf(searchGrams(text))).Error
 	}
-	return "EXISTS (SELECT 1 FROM json_each(releases.metadata, '$.provides') p WHERE json_extract(p.value, '$.name') = ?)"
+	return s.writer(ctx).Exec("INSERT INTO release_texts (release_id, application_id, namespace_id, text) VALUES (?, ?, ?, ?)",
+		r.ID, r.ApplicationID, namespaceID, text).Error
 }
 
-// hasMetadata is the condition that a release's own metadata has the key of the first argument with the value of the
-// second.
-func (s *Store) hasMetadata() string {
+// containsText is the condition that the text of a release, the row t of release_texts, contains another one in lower
+// case.
+func (s *Store) containsText(text string) (string, []any) {
 	if s.dialect == PostgreSQL {
-		return "EXISTS (SELECT 1 FROM jsonb_each_text(CAST(releases.metadata AS jsonb) -> 'metadata') m WHERE m.key = ? AND m.value = ?)"
+		return "strpos(t.text, ?) > 0", []any{text}
 	}
-	return "EXISTS (SELECT 1 FROM json_each(releases.metadata, '$.metadata') m WHERE m.key = ? AND m.value = ?)"
+	return "instr(t.text, ?) > 0", []any{text}
+}
+
+// indexedText is the condition that the index of n-grams knows for a text; "" where it knows none. It holds also for some
+// rows that do not contain the text.
+func (s *Store) indexedText(text string) (string, []any) {
+	grams := queryGrams(text)
+	if s.dialect == PostgreSQL {
+		if len(grams) == 0 {
+			return "", nil
+		}
+		numbers := make([]int32, 0, len(grams))
+		for _, g := range grams {
+			numbers = append(numbers, gram([]rune(g)))
+		}
+		return "t.grams @> CAST(? AS integer[])", []any{arrayOf(numbers)}
+	}
+	// FTS5 keeps triples only.
+	var quoted []string
+	for _, g := range grams {
+		if len([]rune(g)) == 3 {
+			quoted = append(quoted, `"`+strings.ReplaceAll(g, `"`, `""`)+`"`)
+		}
+	}
+	if len(quoted) == 0 {
+		return "", nil
+	}
+	return "t.number IN (SELECT rowid FROM release_texts_index WHERE release_texts_index MATCH ?)", []any{strings.Join(quoted, " AND ")}
+}
+
+// unindexedID is the id of the row t of release_texts as something that no index is ordered by.
+func (s *Store) unindexedID() string {
+	if s.dialect == PostgreSQL {
+		return "(t.release_id || '')"
+	}
+	return "+t.release_id"
 }
