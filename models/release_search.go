@@ -64,28 +64,42 @@ func (s *Store) SearchReleases(ctx context.Context, f ReleaseFilter) ([]FoundRel
 	}
 	q := func() *gorm.DB { return s.searchReleases(ctx, f, namespaceID).Limit(f.PageSize) }
 	var found []string
-	oldest, err := s.searchWindowEnd(ctx, f.PageFrom)
-	if err != nil {
-		return nil, err
+	var oldest string
+	var err error
+	if f.narrows() {
+		if oldest, err = s.searchWindowEnd(ctx, f.PageFrom); err != nil {
+			return nil, err
+		}
 	}
 	if oldest != "" {
-		if err := q().Where("t.release_id >= ?", oldest).Order("t.release_id DESC").Pluck("t.release_id", &found).Error; err != nil {
+		if found, err = s.plannedIDs(ctx, q().Where("t.release_id >= ?", oldest).Order("t.release_id DESC")); err != nil {
 			return nil, fmt.Errorf("search the newest releases: %w", err)
 		}
 	}
 	if oldest == "" || len(found) < f.PageSize {
 		all := q()
 		order := "t.release_id"
-		if condition, args := s.indexedText(f.Text); f.Text != "" && condition != "" {
-			// The database cannot know how many rows contain a text, and likes to walk all of them from the newest on.
-			all, order = all.Where(condition, args...), s.unindexedID()
+		if condition, args := s.indexedText(f.Text); condition != "" {
+			all = all.Where(condition, args...)
+			if !f.narrowsExactly() {
+				// The database cannot know how many rows contain a text, and likes to walk all of them from the newest on.
+				order = s.unindexedID()
+			}
 		}
-		if err := all.Order(order+" DESC").Pluck("t.release_id", &found).Error; err != nil {
+		if found, err = s.plannedIDs(ctx, all.Order(order+" DESC")); err != nil {
 			return nil, fmt.Errorf("search releases: %w", err)
 		}
 	}
 	return s.foundReleases(ctx, found)
 }
+
+// narrowsExactly says whether anything but a text narrows the search.
+func (f ReleaseFilter) narrowsExactly() bool {
+	return f.Namespace != "" || f.Application != "" || f.Tag != "" || f.Provides != "" || len(f.Metadata) > 0
+}
+
+// narrows says whether there may be releases that the search does not find.
+func (f ReleaseFilter) narrows() bool { return f.Text != "" || f.narrowsExactly() || !f.Visible.All }
 
 // searchReleases is the query for the rows t of release_texts that a filter selects.
 func (s *Store) searchReleases(ctx context.Context, f ReleaseFilter, namespaceID string) *gorm.DB {

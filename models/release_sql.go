@@ -3,6 +3,9 @@ package models
 import (
 	"context"
 	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"gorm.io/gorm"
 )
 
 // insertSearchText makes the text of a release searchable.
@@ -49,6 +52,29 @@ func (s *Store) indexedText(text string) (string, []any) {
 		return "", nil
 	}
 	return "t.number IN (SELECT rowid FROM release_texts_index WHERE release_texts_index MATCH ?)", []any{strings.Join(quoted, " AND ")}
+}
+
+// plannedIDs reads the ids that a query for rows t of release_texts selects. On PostgreSQL it is planned for its values:
+// after a few times a prepared statement gets one plan for all values, and which plan is good depends on nothing else.
+func (s *Store) plannedIDs(ctx context.Context, q *gorm.DB) ([]string, error) {
+	var out []string
+	if s.dialect != PostgreSQL {
+		return out, q.Pluck("t.release_id", &out).Error
+	}
+	statement := q.Session(&gorm.Session{DryRun: true}).Select("t.release_id").Find(&out).Statement
+	rows, err := s.read.Statement.ConnPool.QueryContext(ctx, statement.SQL.String(), append([]any{pgx.QueryExecModeCacheDescribe}, statement.Vars...)...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		out = append(out, id)
+	}
+	return out, rows.Err()
 }
 
 // unindexedID is the id of the row t of release_texts as something that no index is ordered by.
