@@ -39,9 +39,18 @@ const maxPath = 2000
 // the root down, the root included; rootStage is the root's stage below which the path goes on, "" for the root itself.
 // A root replaces everything below it. by is the name of who wrote.
 //
-// Progress is one statement. Other writes add a row of history for each stage that has finished, and drop what a root
-// covers, in the same transaction. ErrNotFound where there is no such environment.
+// Progress is only written. Other writes add a row of history for each stage that has finished, and drop what a root
+// covers, at once. ErrNotFound where there is no such environment.
 func (s *Store) PutDeployment(ctx context.Context, environmentID, root string, path []string, rootStage string, d *state.Deployment, by string) error {
+	return s.putDeploymentState(ctx, environmentID, root, path, rootStage, d, by, nil)
+}
+
+// PutDeploymentAudited is PutDeployment with a line of the audit log at once. Progress gets none.
+func (s *Store) PutDeploymentAudited(ctx context.Context, environmentID, root string, path []string, rootStage string, d *state.Deployment, by string, line AuditEntry) error {
+	return s.putDeploymentState(ctx, environmentID, root, path, rootStage, d, by, &line)
+}
+
+func (s *Store) putDeploymentState(ctx context.Context, environmentID, root string, path []string, rootStage string, d *state.Deployment, by string, line *AuditEntry) error {
 	if len(path) == 0 || path[0] != root {
 		return fmt.Errorf("path %q does not begin with the root deployment %q", path, root)
 	}
@@ -63,6 +72,10 @@ func (s *Store) PutDeployment(ctx context.Context, environmentID, root string, p
 	if Progress(d) {
 		return s.putDeployment(ctx, row)
 	}
+	history := finishedStages(row, d)
+	if s.dialect == PostgreSQL {
+		return s.finishDeployment(ctx, row, history, line)
+	}
 	return s.Tx(ctx, func(tx *Store) error {
 		if err := tx.putDeployment(ctx, row); err != nil {
 			return err
@@ -72,7 +85,10 @@ func (s *Store) PutDeployment(ctx context.Context, environmentID, root string, p
 				return err
 			}
 		}
-		return tx.addHistory(ctx, finishedStages(row, d))
+		if err := tx.addHistory(ctx, history); err != nil || line == nil {
+			return err
+		}
+		return tx.Audit(ctx, *line)
 	})
 }
 

@@ -140,17 +140,22 @@ func bad(err error) error {
 // change runs a write and its audit line in one transaction. fn may still add to the line what only it finds out, such
 // as the id of what it makes.
 func (s *surface) change(ctx context.Context, e *models.AuditEntry, fn func(tx *models.Store) error) error {
-	by := api.SubjectOf(ctx)
-	e.ActorKind, e.ActorID, e.ActorName, e.Result = by.Kind, by.ID, by.Name, "ok"
-	if r := api.From(ctx); e.ProjectID == "" && r != nil && len(r.Resource.Scopes) > 0 {
-		e.ProjectID = r.Resource.Scopes[0]
-	}
+	byCaller(ctx, e)
 	return s.Store.Tx(ctx, func(tx *models.Store) error {
 		if err := fn(tx); err != nil {
 			return err
 		}
 		return tx.Audit(ctx, *e)
 	})
+}
+
+// byCaller fills in who does it, and to which project it is done.
+func byCaller(ctx context.Context, e *models.AuditEntry) {
+	by := api.SubjectOf(ctx)
+	e.ActorKind, e.ActorID, e.ActorName, e.Result = by.Kind, by.ID, by.Name, "ok"
+	if r := api.From(ctx); e.ProjectID == "" && r != nil && len(r.Resource.Scopes) > 0 {
+		e.ProjectID = r.Resource.Scopes[0]
+	}
 }
 
 // create is change for a write that makes a thing: id is where its id stands afterwards.

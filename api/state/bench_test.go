@@ -33,10 +33,9 @@ func TestBenchPutDeployment(t *testing.T) {
 	k.shop()
 	bare := bareUpsert(t, k.store.URL())
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
-	const clients, writes = 16, 250
+	const clients, writes, rounds = 16, 60, 15 // writes of a client in each round
 	run := func(send func(app, n int, body []byte) *http.Request) time.Duration {
 		took := make([][]time.Duration, clients)
-		started := time.Now()
 		var wg sync.WaitGroup
 		for c := range clients {
 			wg.Go(func() {
@@ -66,9 +65,6 @@ func TestBenchPutDeployment(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if testing.Verbose() {
-			fmt.Printf("# %d writes in %v\n", clients*writes, time.Since(started).Round(time.Millisecond))
-		}
 		all := slices.Concat(took...)
 		slices.Sort(all)
 		return all[len(all)/2]
@@ -84,18 +80,22 @@ func TestBenchPutDeployment(t *testing.T) {
 	}
 	run(ours)
 	run(theirs)
+	// Short rounds in turns: what else the machine does meanwhile slows both sides of a round.
 	var a, b []time.Duration
-	for range 3 {
+	var ratios []float64
+	for range rounds {
 		a, b = append(a, run(ours)), append(b, run(theirs))
+		ratios = append(ratios, float64(a[len(a)-1])/float64(b[len(b)-1]))
 	}
 	slices.Sort(a)
 	slices.Sort(b)
-	ratio := float64(a[1]) / float64(b[1])
+	slices.Sort(ratios)
+	ratio := ratios[rounds/2]
 	verdict := "ok"
 	if ratio >= 2 {
 		verdict = "short"
 	}
-	fmt.Printf("# put of a deployment at %d at once: p50 %v, bare upsert %v\n", clients, a[1].Round(time.Microsecond), b[1].Round(time.Microsecond))
+	fmt.Printf("# put of a deployment at %d at once: p50 %v, bare upsert %v\n", clients, a[rounds/2].Round(time.Microsecond), b[rounds/2].Round(time.Microsecond))
 	fmt.Printf("RATIO deployment_put_p50 %.2f goal 2 %s\n", ratio, verdict)
 }
 

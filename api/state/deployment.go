@@ -145,9 +145,8 @@ func (s *surface) putDeployment(ctx context.Context, r *deploymentPut) (api.Empt
 		}
 		entry := audit("deployment:write", "deployment", "", r.Environment+"/"+update.Path)
 		entry.Detail = map[string]any{"stages": summarize(update.State).Stages}
-		return s.change(ctx, entry, func(tx *models.Store) error {
-			return tx.PutDeployment(ctx, environment, names[0], names, update.RootStage, update.State, by)
-		})
+		byCaller(ctx, entry)
+		return s.Store.PutDeploymentAudited(ctx, environment, names[0], names, update.RootStage, update.State, by, *entry)
 	})
 	return api.Empty{}, missing(err, "the project has no environment '%s'", r.Environment)
 }
