@@ -82,7 +82,7 @@ func newDestroyCommand() *cobra.Command {
 }
 
 func newErrandCommand() *cobra.Command {
-	var inputs map[string]string
+	var inputs pairs
 	c := (&clientCommands{}).jobCommand("errand PROJECT ENVIRONMENT JOB ERRAND", "Run an errand of what a deployment job has deployed",
 		"Run an errand of what a deployment job has deployed. Inputs are given as NAME=VALUE.",
 		func(ctx context.Context, api *client.Client, args []string) (client.Ref, error) {
@@ -92,6 +92,6 @@ func newErrandCommand() *cobra.Command {
 			}
 			return api.RunErrand(ctx, args[0], args[1], args[2], args[3], given)
 		})
-	c.Flags().StringToStringVarP(&inputs, "input", "i", nil, "an input of the errand, NAME=VALUE (repeatable)")
+	c.Flags().VarP(&inputs, "input", "i", "an input of the errand (repeatable)")
 	return c
 }

@@ -51,7 +51,6 @@ password with --password-stdin. Neither can be a flag, since other users of a ma
 	f.StringVar(&l.tokenFile, "token-file", "", "read a token from a file; - is standard input")
 	f.StringVar(&l.caCert, "ca-cert", "", "file with the certificates that vouch for the server, besides those of the system")
 	f.BoolVar(&l.insecure, "insecure", false, "do not check the server's certificate: whoever is in between can read and change everything")
-	c.MarkFlagsMutuallyExclusive("user", "token-file")
 	return c
 }
 
@@ -64,6 +63,9 @@ type login struct {
 func (l *login) run(c *cobra.Command, args []string) error {
 	if l.passwordStdin && l.user == "" {
 		return usageErrorf("--password-stdin needs --user")
+	}
+	if l.user != "" && l.tokenFile != "" {
+		return usageErrorf("--user and --token-file do not go together")
 	}
 	found := client.Context{URL: strings.TrimSuffix(args[0], "/"), Insecure: l.insecure}
 	if !strings.Contains(found.URL, "://") {

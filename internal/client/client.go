@@ -123,6 +123,11 @@ func (c *Client) send(ctx context.Context, method, path string, body io.Reader, 
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
+	return c.do(request, path)
+}
+
+// do sends a request of a path as the client's subject and returns a good answer; any other becomes an [Error].
+func (c *Client) do(request *http.Request, path string) (*http.Response, error) {
 	c.authorize(request.Header)
 	response, err := c.http.Do(request)
 	if err != nil {
@@ -131,7 +136,7 @@ func (c *Client) send(ctx context.Context, method, path string, body io.Reader, 
 	if response.StatusCode >= 300 {
 		defer response.Body.Close()
 		text, _ := io.ReadAll(io.LimitReader(response.Body, 4<<10))
-		return nil, &Error{Method: method, Path: path, Status: response.StatusCode, RequestID: response.Header.Get("X-Request-Id"), Body: message(text)}
+		return nil, &Error{Method: request.Method, Path: path, Status: response.StatusCode, RequestID: response.Header.Get("X-Request-Id"), Body: message(text)}
 	}
 	return response, nil
 }

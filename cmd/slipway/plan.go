@@ -1,0 +1,341 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"slipway/internal/buildinfo"
+	"slipway/internal/client"
+	"slipway/internal/engine"
+	"slipway/internal/logs"
+	"slipway/internal/plan"
+)
+
+// planCommands is what the commands below `slipway plan` share: they work on a plan in a folder of this machine, with the
+// engine that builds use.
+type planCommands struct {
+	clientCommands
+	file, inventory, version, namespace string
+	remote                              bool
+}
+
+func newPlanCommand() *cobra.Command {
+	p := &planCommands{}
+	c := &cobra.Command{
+		Use:   "plan",
+		Short: "Check release plans, look at what they would do, and run them on this machine",
+		Long: `Check release plans, look at what they would do, and run them on this machine, by the same engine that builds use.
+
+Releases that a plan depends on are looked up in a folder, --inventory, or with --remote in the Slipway that you are logged
+in to.`,
+	}
+	p.flags(c)
+	f := c.PersistentFlags()
+	f.StringVar(&p.file, "plan", plan.DefaultFile, "the plan; its scripts run in its folder")
+	f.StringVar(&p.inventory, "inventory", "", "folder with releases (default: inventory in the folder slipway of your configuration)")
+	f.BoolVar(&p.remote, "remote", false, "take and put releases at the Slipway that you are logged in to")
+	f.StringVar(&p.version, "override-version", "", "version of the release instead of the plan's")
+	f.StringVar(&p.namespace, "override-namespace", "", "namespace of the release instead of the plan's")
+	_ = c.MarkPersistentFlagFilename("plan", "yml", "yaml")
+	_ = c.MarkPersistentFlagDirname("inventory")
+	c.AddCommand(p.checkCommand(), p.previewCommand(), p.runCommand())
+	return c
+}
+
+// open opens the inventory that is meant. where is what people know it by.
+func (p *planCommands) open() (found engine.Inventory, where string, err error) {
+	if p.output != "table" && p.output != "json" {
+		return nil, "", usageErrorf("--output is %q, expected table or json", p.output)
+	}
+	if p.remote && p.inventory != "" {
+		return nil, "", usageErrorf("--inventory and --remote do not go together")
+	}
+	if p.remote {
+		api, err := p.connect()
+		if err != nil {
+			return nil, "", err
+		}
+		return client.RemoteInventory{Client: api}, api.Server(), nil
+	}
+	dir := p.inventory
+	if dir == "" {
+		config, err := os.UserConfigDir()
+		if err != nil {
+			return nil, "", fmt.Errorf("find your configuration folder: %w", err)
+		}
+		dir = filepath.Join(config, "slipway", "inventory")
+	}
+	return engine.NewLocalInventory(dir), dir, nil
+}
+
+// maxPlan bounds a plan in bytes.
+const maxPlan = 2 << 20
+
+// read reads and parses the plan.
+func (p *planCommands) read() (*plan.Plan, error) {
+	file, err := os.Open(p.file)
+	if err != nil {
+		return nil, &plan.Error{File: p.file, Message: "the plan cannot be read: " + cause(err)}
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxPlan))
+	if err != nil {
+		return nil, &plan.Error{File: p.file, Message: "the plan cannot be read: " + cause(err)}
+	}
+	return plan.Parse(p.file, text)
+}
+
+// cause is an error of the file system without the operation and the path, which are said already.
+func cause(err error) string {
+	var path *os.PathError
+	if errors.As(err, &path) {
+		return path.Err.Error()
+	}
+	return err.Error()
+}
+
+// compile reads and compiles the plan. Scripts that are not executable are made so.
+func (p *planCommands) compile(ctx context.Context, inventory plan.Inventory) (*plan.Compiled, error) {
+	parsed, err := p.read()
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(filepath.Dir(p.file))
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return plan.Compile(ctx, parsed, root, inventory, plan.Options{Project: p.namespace, Version: p.version, Client: clientVersion(),
+		Source: sourceOf(ctx, filepath.Dir(p.file)), Env: environment()})
+}
+
+// clientVersion stands in releases as the version that they were built with.
+func clientVersion() string { return strings.TrimPrefix(buildinfo.Version, "v") }
+
+// environment is what env_lookup sees: on a laptop, all that the user has set.
+func environment() map[string]string {
+	env := map[string]string{}
+	for _, pair := range os.Environ() {
+		name, value, _ := strings.Cut(pair, "=")
+		env[name] = value
+	}
+	return env
+}
+
+// planFault is what is wrong with a plan, as programs see it.
+type planFault struct {
+	File    string `json:"file,omitempty"`
+	Line    int    `json:"line,omitempty"`
+	Field   string `json:"field,omitempty"`
+	Message string `json:"message"`
+}
+
+func faultOf(err error) planFault {
+	var wrong *plan.Error
+	if errors.As(err, &wrong) {
+		return planFault{wrong.File, wrong.Line, wrong.Field, wrong.Message}
+	}
+	return planFault{Message: err.Error()}
+}
+
+func (p *planCommands) checkCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "check", Short: "Check a plan", Args: cobra.NoArgs,
+		Long: `Check a plan: whether it can be read, whether its scripts and files are there, whether the releases that it names exist, and
+whether its expressions can be evaluated. Nothing is run. What is wrong is said with file, line and field, and the command
+ends with 1.`,
+	}
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		inventory, where, err := p.open()
+		if err != nil {
+			return err
+		}
+		compiled, err := p.compile(c.Context(), inventory)
+		if p.output == "json" {
+			answer := struct {
+				OK       bool        `json:"ok"`
+				Release  string      `json:"release,omitempty"`
+				Warnings []string    `json:"warnings"`
+				Errors   []planFault `json:"errors"`
+			}{OK: err == nil, Warnings: []string{}, Errors: []planFault{}}
+			if err != nil {
+				answer.Errors = append(answer.Errors, faultOf(err))
+			} else {
+				answer.Release = compiled.Metadata.ID().String()
+				answer.Warnings = append(answer.Warnings, compiled.Warnings...)
+			}
+			if perr := printLine(c.OutOrStdout(), answer); perr != nil {
+				return perr
+			}
+		}
+		if err != nil {
+			return explain(where, err)
+		}
+		if p.output == "json" {
+			return nil
+		}
+		for _, warning := range compiled.Warnings {
+			fmt.Fprintln(c.ErrOrStderr(), "Warning:", warning)
+		}
+		_, err = fmt.Fprintf(c.OutOrStdout(), "%s is sound: it would make %s.\n", p.file, compiled.Metadata.ID())
+		return err
+	}
+	return c
+}
+
+// resolved is a release that a plan needs, and which one that is.
+type resolved struct {
+	Release string `json:"release"`
+	As      string `json:"as,omitempty"`
+	// For is depends or extends.
+	For string `json:"for"`
+}
+
+func (p *planCommands) previewCommand() *cobra.Command {
+	var steps stepFlags
+	c := &cobra.Command{
+		Use: "preview", Short: "Show what a release of the plan would be, and what a run would do", Args: cobra.NoArgs,
+		Long: `Show what a release of the plan would be, and what a run would do, without running anything: the files that would be packed as
+they are now (a build may make more), the releases that it needs, and the scripts in their order. With -o json the release's
+metadata is in it, as it would be registered.`,
+	}
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		ctx, out := c.Context(), c.OutOrStdout()
+		chosen, err := steps.steps(false)
+		if err != nil {
+			return err
+		}
+		inventory, where, err := p.open()
+		if err != nil {
+			return err
+		}
+		compiled, err := p.compile(ctx, inventory)
+		if err != nil {
+			return explain(where, err)
+		}
+		m := compiled.Metadata
+		scripts, err := engine.Outline(ctx, m, chosen, steps.deployment, inventory)
+		if err != nil {
+			return explain(where, err)
+		}
+		needs := []resolved{}
+		for _, d := range m.Depends {
+			needs = append(needs, resolved{Release: d.ReleaseID, As: d.Variable, For: "depends"})
+		}
+		for _, e := range m.Extends {
+			needs = append(needs, resolved{Release: e.ReleaseID, For: "extends"})
+		}
+		files := sortedKeys(m.Files)
+		if p.output == "json" {
+			return printLine(out, struct {
+				Release      string                  `json:"release"`
+				Metadata     any                     `json:"metadata"`
+				Files        []string                `json:"files"`
+				Dependencies []resolved              `json:"dependencies"`
+				Scripts      []engine.OutlinedScript `json:"scripts"`
+				Warnings     []string                `json:"warnings"`
+			}{m.ID().String(), m, files, needs, append([]engine.OutlinedScript{}, scripts...), append([]string{}, compiled.Warnings...)})
+		}
+		for _, warning := range compiled.Warnings {
+			fmt.Fprintln(c.ErrOrStderr(), "Warning:", warning)
+		}
+		fmt.Fprintf(out, "%s\n", m.ID())
+		for _, line := range []struct{ name, value string }{{"Description", m.Description}, {"License", m.License}, {"Revision", m.Revision}, {"Branch", m.Branch}} {
+			if line.value != "" {
+				fmt.Fprintf(out, "  %-13s%s\n", line.name, oneLine(line.value))
+			}
+		}
+		inputs := table{heading: []string{"INPUT", "TYPE", "SCOPES", "DEFAULT"}}
+		for _, v := range m.Inputs {
+			value := "required"
+			switch {
+			case v.HasDefault() && v.Sensitive:
+				value = logs.Replacement
+			case v.HasDefault():
+				value = fmt.Sprint(v.Default)
+			}
+			inputs.add(v.ID, v.Type, strings.Join(v.Scopes, ","), value)
+		}
+		packed := table{heading: []string{"FILE", "MD5"}}
+		for _, name := range files {
+			packed.add(name, m.Files[name])
+		}
+		needed := table{heading: []string{"RELEASE", "FOR", "AS"}}
+		for _, n := range needs {
+			needed.add(n.Release, n.For, orDash(n.As))
+		}
+		ordered := table{heading: []string{"#", "STEP", "RELEASE", "DEPLOYMENT", "RUNS"}}
+		for i, s := range scripts {
+			of := s.Release
+			if s.Provider != "" {
+				of = "(provider of " + s.Provider + ")"
+			}
+			ordered.add(fmt.Sprint(i+1), s.Step, of, s.Deployment, oneLine(s.Runs))
+		}
+		for _, part := range []struct {
+			title, empty string
+			table        *table
+		}{
+			{"Inputs", "", &inputs}, {"Files in the package, as they are now", "None.", &packed}, {"Releases it needs, of " + where, "None.", &needed},
+			{"Scripts that a run would run", "None.", &ordered},
+		} {
+			if part.empty == "" && len(part.table.rows) == 0 {
+				continue
+			}
+			fmt.Fprintf(out, "\n%s\n", part.title)
+			if err := part.table.write(out, part.empty); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	steps.flags(c)
+	return c
+}
+
+// stepFlags choose the steps of a release run.
+type stepFlags struct {
+	only, skip []string
+	deployment string
+}
+
+// stepNames are the steps as flags name them, in their order.
+var stepNames = []string{"build", "test", "destroy-build", "deploy", "smoke", "destroy", "package"}
+
+func (s *stepFlags) flags(c *cobra.Command) {
+	names := strings.Join(stepNames, ", ")
+	c.Flags().StringSliceVar(&s.only, "only", nil, "do only these steps: "+names)
+	c.Flags().StringSliceVar(&s.skip, "skip", nil, "leave out these steps")
+	c.Flags().StringVarP(&s.deployment, "deployment", "d", "", "name of the deployment to work on (default: the release's, without the version)")
+	for _, flag := range []string{"only", "skip"} {
+		_ = c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(stepNames, cobra.ShellCompDirectiveNoFileComp))
+	}
+}
+
+// steps are the chosen ones.
+func (s *stepFlags) steps(push bool) (engine.ReleaseSteps, error) {
+	if len(s.only) > 0 && len(s.skip) > 0 {
+		return engine.ReleaseSteps{}, usageErrorf("--only and --skip do not go together")
+	}
+	for _, name := range append(slices.Clone(s.only), s.skip...) {
+		if !slices.Contains(stepNames, name) {
+			return engine.ReleaseSteps{}, usageErrorf("there is no step '%s': expected some of %s", name, strings.Join(stepNames, ", "))
+		}
+	}
+	does := func(name string) bool {
+		if len(s.only) > 0 {
+			return slices.Contains(s.only, name)
+		}
+		return !slices.Contains(s.skip, name)
+	}
+	return engine.ReleaseSteps{Build: does("build"), Test: does("test"), DestroyBuild: does("destroy-build"), Deploy: does("deploy"), Smoke: does("smoke"),
+		DestroyDeploy: does("destroy"), Package: does("package") || push, Cache: push, Push: push}, nil
+}
