@@ -13,6 +13,7 @@ import (
 	"slipway/api"
 	"slipway/api/confirm"
 	"slipway/api/follow"
+	"slipway/executions"
 	"slipway/internal/problem"
 	"slipway/models"
 	"slipway/policies"
@@ -22,6 +23,8 @@ import (
 type Executions interface {
 	confirm.Executions
 	follow.Logs
+	// Why says what an execution waits for; names says how the caller may be told of another one.
+	Why(ctx context.Context, e *models.Execution, names func(models.ExecutionRef) string) ([]executions.Reason, error)
 	// SignalLocks tells executions that a change of limits lets them go on.
 	SignalLocks(ctx context.Context, ids []string)
 	// Code is the code in a confirmation's link.
@@ -64,6 +67,7 @@ func New(o Options) api.Group {
 		s.historyRows(),
 		s.auditRows(),
 		s.limitRows(),
+		s.waitingRows(),
 		s.notificationRows(),
 		s.deliveryRows(),
 		s.codecRows(),

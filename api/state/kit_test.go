@@ -15,9 +15,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
 	"slipway/api"
@@ -243,6 +245,10 @@ type fakeTemporal struct {
 	cancelled []string
 	signalled []string
 	away      bool
+	// What the workflow and the task queues are at; hangs never answers. See DescribeWorkflowExecution.
+	workflow *workflowservice.DescribeWorkflowExecutionResponse
+	polled   map[string]time.Time
+	hangs    bool
 }
 
 func (f *fakeTemporal) record(list *[]string, id string) error {
