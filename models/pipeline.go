@@ -81,6 +81,13 @@ func (s *Store) pipelines(ctx context.Context) *gorm.DB {
 		Joins(joinLastExecution("pipelines"))
 }
 
+// PipelineHead finds a pipeline of a project without its phases, which may be a megabyte: for lists of its executions.
+func (s *Store) PipelineHead(ctx context.Context, projectID, name string) (*Pipeline, error) {
+	var p Pipeline
+	err := one(s.reader(ctx).Table("pipelines").Select("id, project_id, name, disabled, service_account_name").Where("project_id = ? AND name = ?", projectID, name).Take(&p))
+	return &p, err
+}
+
 // PipelineByName finds a pipeline of a project.
 func (s *Store) PipelineByName(ctx context.Context, projectID, name string) (*Pipeline, error) {
 	var p Pipeline

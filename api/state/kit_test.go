@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,6 +48,8 @@ type kit struct {
 	groups   []api.Group
 	sealer   *sealer
 	blobs    blobs
+	// statements counts those of the database.
+	statements *atomic.Int64
 
 	authenticator api.Authenticator
 	policy        api.Policy
@@ -76,7 +79,8 @@ func onSQLite(t testing.TB) *kit {
 func newKit(t testing.TB, url string) *kit {
 	t.Helper()
 	ctx := context.Background()
-	store, err := models.Open(ctx, url, models.Options{MaxConnections: 32})
+	statements := new(atomic.Int64)
+	store, err := models.Open(ctx, url, models.Options{MaxConnections: 32, Faults: &models.Faults{Before: func() error { statements.Add(1); return nil }}})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = store.Close() })
 	require.NoError(t, store.Migrate(ctx))
@@ -86,7 +90,7 @@ func newKit(t testing.TB, url string) *kit {
 	require.NoError(t, err)
 	auth, err := api.NewAuthenticator(store, api.AuthenticatorOptions{})
 	require.NoError(t, err)
-	k := &kit{t: t, store: store, temporal: &fakeTemporal{}, tokens: map[string]string{}, sealer: sealer, blobs: blobs{}, authenticator: auth, policy: engine}
+	k := &kit{t: t, store: store, statements: statements, temporal: &fakeTemporal{}, tokens: map[string]string{}, sealer: sealer, blobs: blobs{}, authenticator: auth, policy: engine}
 	k.service = executions.New(store, k.temporal, executions.NewLocalBus(), sealer, k.blobs, nil, nil, executions.Config{})
 	scopes := api.NewScopes(store, api.ScopesOptions{})
 	k.groups = []api.Group{

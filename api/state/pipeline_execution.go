@@ -81,7 +81,7 @@ type pipelinePage struct {
 }
 
 func (s *surface) pipelineExecutions(ctx context.Context, r *pipelinePage) (PipelineExecutions, error) {
-	p, err := s.pipeline(ctx, r.pipelineRequest)
+	p, err := s.pipelineHead(ctx, r.pipelineRequest)
 	if err != nil {
 		return nil, err
 	}
@@ -93,8 +93,14 @@ type pipelineExecutionRequest struct {
 	ID string `path:"pipeline_execution_id" validate:"max=100"`
 }
 
+// pipelineHead is a pipeline without its phases.
+func (s *surface) pipelineHead(ctx context.Context, r pipelineRequest) (*models.Pipeline, error) {
+	p, err := s.Store.PipelineHead(ctx, projectID(ctx), r.Pipeline)
+	return p, missing(err, "the project has no pipeline '%s'", r.Pipeline)
+}
+
 func (s *surface) pipelineExecution(ctx context.Context, r pipelineExecutionRequest) (*models.Pipeline, *models.Execution, error) {
-	p, err := s.pipeline(ctx, r.pipelineRequest)
+	p, err := s.pipelineHead(ctx, r.pipelineRequest)
 	if err != nil {
 		return nil, nil, err
 	}
