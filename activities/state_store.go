@@ -2,8 +2,10 @@ package activities
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"slipway/internal/state"
 	"slipway/models"
@@ -20,7 +22,16 @@ type stateStore struct {
 	// other one at the same time, so it is taken from the database when a root is written.
 	stages  []string
 	pending []change
+	// read is the environment as it was at the time at, before the changes in since: the steps of a build follow each other
+	// quickly, and to read an environment is to decrypt every deployment in it.
+	read  *state.Environment
+	at    time.Time
+	since []change
 }
+
+// freshFor is how long an environment that was read is taken for what it is now. Whoever reads it anew may be as late as
+// that by the time the next script runs.
+const freshFor = time.Second
 
 type change struct {
 	root, rootStage string
@@ -28,22 +39,62 @@ type change struct {
 	deployment      *state.Deployment
 }
 
-// Environment implements engine.StateStore.
+// Environment implements engine.StateStore. What this execution has changed is in it, written or not.
 func (s *stateStore) Environment(ctx context.Context) (*state.Environment, error) {
-	var e *state.Environment
-	err := persist(ctx, func() (err error) { e, err = s.store.EnvironmentState(ctx, s.environmentID); return err })
-	return e, err
+	if s.read == nil || time.Since(s.at) > freshFor {
+		var read *state.Environment
+		at := time.Now()
+		if err := persist(ctx, func() (err error) { read, err = s.store.EnvironmentState(ctx, s.environmentID); return err }); err != nil {
+			return nil, err
+		}
+		s.read, s.at, s.since = read, at, slices.Clone(s.pending)
+	}
+	e := &state.Environment{Name: s.read.Name, Inputs: maps.Clone(s.read.Inputs), Deployments: make(map[string]*state.Deployment, len(s.read.Deployments))}
+	for name, d := range s.read.Deployments {
+		e.Deployments[name] = d.Clone()
+	}
+	for _, c := range s.since {
+		d := c.deployment.Clone()
+		if len(c.path) == 1 {
+			s.keepOthers(d, s.read.Deployments[c.root])
+		}
+		if err := e.Put(c.path, c.rootStage, d); err != nil {
+			return nil, fmt.Errorf("put the state together: %w", err)
+		}
+	}
+	return e, nil
+}
+
+// keepOthers adds to a root what is there of the stages that are not this execution's.
+func (s *stateStore) keepOthers(d, there *state.Deployment) {
+	if there == nil {
+		return
+	}
+	for name, stage := range there.Stages {
+		if slices.Contains(s.stages, name) {
+			continue
+		}
+		if d.Stages == nil {
+			d.Stages = map[string]*state.Stage{}
+		}
+		d.Stages[name] = stage.Clone()
+	}
 }
 
 // SaveDeployment implements engine.StateStore.
 func (s *stateStore) SaveDeployment(_ context.Context, root string, path []string, rootStage string, d *state.Deployment) error {
 	c := change{root: root, rootStage: rootStage, path: slices.Clone(path), deployment: d.Clone()}
-	s.pending = slices.DeleteFunc(s.pending, func(p change) bool {
-		// A root holds everything below it, and a newer write of the same place is the one that counts.
-		return p.root == root && (len(path) == 1 || (p.rootStage == rootStage && slices.Equal(p.path, path)))
-	})
-	s.pending = append(s.pending, c)
+	s.pending, s.since = c.after(s.pending), c.after(s.since)
 	return nil
+}
+
+// after adds a change to others.
+func (c change) after(list []change) []change {
+	list = slices.DeleteFunc(list, func(p change) bool {
+		// A root holds everything below it, and a newer write of the same place is the one that counts.
+		return p.root == c.root && (len(c.path) == 1 || (p.rootStage == c.rootStage && slices.Equal(p.path, c.path)))
+	})
+	return append(list, c)
 }
 
 // writes are what is pending, with the stages of the roots that are not this execution's as the database has them now.
@@ -60,18 +111,9 @@ func (s *stateStore) writes(ctx context.Context, store *models.Store) ([]models.
 	}
 	list := make([]models.DeploymentWrite, len(s.pending))
 	for i, c := range s.pending {
-		d := c.deployment
-		if there := now[c.root]; there != nil && len(c.path) == 1 {
-			d = d.Clone()
-			for name, stage := range there.Stages {
-				if slices.Contains(s.stages, name) {
-					continue
-				}
-				if d.Stages == nil {
-					d.Stages = maps.Clone(there.Stages)
-				}
-				d.Stages[name] = stage
-			}
+		d := c.deployment.Clone()
+		if len(c.path) == 1 {
+			s.keepOthers(d, now[c.root])
 		}
 		list[i] = models.DeploymentWrite{Root: c.root, RootStage: c.rootStage, Path: c.path, Deployment: d}
 	}

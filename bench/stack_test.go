@@ -79,7 +79,7 @@ func newStack(t *testing.T, o stackOptions) *stack {
 	}
 	cfg := &config.Config{Listen: "127.0.0.1:0", DataDir: dir, DatabaseURL: config.Secret(o.database), DatabaseConnections: 32, Auth: "token",
 		TemporalAddress: server.HostPort, TemporalNamespace: "default", Scripts: o.scripts, ScriptTimeout: time.Minute, ScriptGrace: 5 * time.Second, ScriptOutput: 1 << 20,
-		SourceTimeout: time.Minute, SourceLimit: 1 << 30, PackageLimit: 1 << 30, LogLevel: "error", LogFormat: "text", AllowLocalSources: true, AllowPrivateAddresses: true}
+		DeliveryRetention: time.Hour, SourceTimeout: time.Minute, SourceLimit: 1 << 30, PackageLimit: 1 << 30, LogLevel: "error", LogFormat: "text", AllowLocalSources: true, AllowPrivateAddresses: true}
 	require.NoError(t, cfg.Check())
 	a, err := app.Open(ctx, cfg, app.Options{Migrate: true, Workers: o.eager, Process: "bench", Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	require.NoError(t, err)

@@ -70,6 +70,9 @@ type AttemptEnd struct {
 // the executions that hold its locks now, to be signalled. ErrExists says that the place of the log's lines is taken, and
 // nothing was recorded. Repeating the rest changes nothing.
 func (s *Store) EndAttempt(ctx context.Context, a AttemptEnd) (ended bool, next []string, err error) {
+	if alone, err := s.endAttemptAlone(ctx, a); alone || err != nil {
+		return alone, nil, err
+	}
 	err = s.Tx(ctx, func(tx *Store) error {
 		ended, next = false, nil
 		if err := tx.putDeployments(ctx, a); err != nil {

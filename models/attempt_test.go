@@ -152,6 +152,39 @@ func TestEndAttempt(t *testing.T) {
 	})
 }
 
+// In PostgreSQL the end of a plain build is one statement; one that holds a lock, or whose state is not at rest, is not, and
+// then the statement has written nothing.
+func TestEndAttemptInOneStatement(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *Store, _ *clock) {
+		ctx := t.Context()
+		h := newShop(t, s)
+		plain, locked, unrest := h.directBuild(), h.directBuild(), h.directBuild()
+		_, err := s.ClaimExecution(ctx, locked.ID, "run", change("shop/web"))
+		require.NoError(t, err)
+		nothing := func(e *Execution, end AttemptEnd) {
+			alone, err := s.endAttemptAlone(ctx, end)
+			require.NoError(t, err)
+			require.False(t, alone)
+			_, err = s.DeploymentState(ctx, h.env.ID, "shop/web")
+			require.ErrorIs(t, err, ErrNotFound)
+			got, err := s.ExecutionByID(ctx, e.ID)
+			require.NoError(t, err)
+			require.False(t, got.Status.Final())
+			require.Empty(t, got.Result)
+		}
+		nothing(locked, h.whole(locked))
+		end := h.whole(unrest)
+		end.Deployments = func(context.Context, *Store) ([]DeploymentWrite, error) {
+			running := &state.Stage{Version: "1", Status: &state.Status{Code: state.RunningMainStep}}
+			return []DeploymentWrite{{Root: "shop/web", Path: []string{"shop/web"}, Deployment: &state.Deployment{Stages: map[string]*state.Stage{state.StageBuild: running}}}}, nil
+		}
+		nothing(unrest, end)
+		alone, err := s.endAttemptAlone(ctx, h.whole(plain))
+		require.NoError(t, err)
+		require.Equal(t, s.Dialect() == PostgreSQL, alone)
+	})
+}
+
 // R1: a connection that broke after the commit makes an attempt end twice. The row and the log say it once.
 func TestR1EndAttemptRepeated(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, s *Store, _ *clock) {

@@ -25,6 +25,12 @@ func (s *Store) takeUncheckedSQL() string {
 		ORDER BY checked_at LIMIT ?` + lock + `) RETURNING *`
 }
 
+// endingSQL is what the end of an execution sets; the parameters are its status, the reason and the time.
+func (s *Store) endingSQL() string {
+	return `status = ?, reason = ?, finished_at = ` + s.latest("?", "COALESCE(started_at, claimed_at, created_at)") +
+		`, started_at = COALESCE(started_at, CASE WHEN claimed_at IS NOT NULL THEN ` + s.latest("claimed_at", "created_at") + ` END)`
+}
+
 // takeStartsSQL is the query of TakeStarts: parameters are now, before, limit.
 func (s *Store) takeStartsSQL() string {
 	lock := ""

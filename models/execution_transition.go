@@ -129,7 +129,7 @@ func (s *Store) finish(ctx context.Context, id string, to Status, reason string,
 			Locks    bool
 			Listened bool
 		}
-		u := tx.writer(ctx).Raw(`UPDATE executions SET status = ?, reason = ?, finished_at = `+s.latest("?", "COALESCE(started_at, claimed_at, created_at)")+`, started_at = COALESCE(started_at, CASE WHEN claimed_at IS NOT NULL THEN `+s.latest("claimed_at", "created_at")+` END) WHERE id = ? AND status IN ?
+		u := tx.writer(ctx).Raw(`UPDATE executions SET `+s.endingSQL()+` WHERE id = ? AND status IN ?
 			RETURNING kind, EXISTS (SELECT 1 FROM deployment_locks l WHERE l.execution_id = executions.id) AS locks, `+listenedSQL+` AS listened`,
 			to, clip(reason, 4000), now, id, from).Scan(&ended)
 		if u.Error != nil {
@@ -172,10 +172,7 @@ func (s *Store) finish(ctx context.Context, id string, to Status, reason string,
 // finishAlone ends an execution that holds no lock, has no steps and starts no pipeline, as most builds do, in a single
 // statement. False says that it is not of that kind, or had ended.
 func (s *Store) finishAlone(ctx context.Context, id string, to Status, reason string, from []Status) (bool, error) {
-	u := s.writer(ctx).Exec(`UPDATE executions SET status = ?, reason = ?, finished_at = `+s.latest("?", "COALESCE(started_at, claimed_at, created_at)")+`, started_at = COALESCE(started_at, CASE WHEN claimed_at IS NOT NULL THEN `+s.latest("claimed_at", "created_at")+` END)
-		WHERE id = ? AND status IN ? AND kind = ? AND NOT EXISTS (SELECT 1 FROM deployment_locks l WHERE l.execution_id = executions.id)
-			AND NOT `+listenedSQL,
-		to, clip(reason, 4000), s.Now(), id, from, KindBuild)
+	u := s.writer(ctx).Exec(`UPDATE executions SET `+s.endingSQL()+` WHERE id = ? AND status IN ? AND `+endsAloneSQL, to, clip(reason, 4000), s.Now(), id, from)
 	return u.RowsAffected == 1, u.Error
 }
 
