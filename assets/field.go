@@ -118,7 +118,12 @@ func (s *Service) GroupValues(ctx context.Context, r GroupRequest) (*Values, err
 	if q.Organizations, err = s.organizations(ctx, r.Scope); err != nil {
 		return nil, err
 	}
-	found, more, err := s.store.ListFacets(ctx, q)
+	var found []models.FacetValue
+	var more bool
+	err = s.inFilterTime(ctx, r.Filter, func(ctx context.Context) error {
+		found, more, err = s.store.ListFacets(ctx, q)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package assets
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"slipway/internal/rsql"
@@ -58,7 +59,27 @@ func (s *Service) List(ctx context.Context, r ListRequest) (*List, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.page(ctx, q, list, r.Paging, r.Count)
+	var l *List
+	err = s.inFilterTime(ctx, r.Filter, func(ctx context.Context) error {
+		l, err = s.page(ctx, q, list, r.Paging, r.Count)
+		return err
+	})
+	return l, err
+}
+
+// inFilterTime runs what a filter selects from. A filter of hundreds of patterns that nothing matches has each asset read for
+// each of them: that it takes too long is the client's mistake, and must not keep the database busy.
+func (s *Service) inFilterTime(ctx context.Context, filter *string, run func(ctx context.Context) error) error {
+	if filter == nil {
+		return run(ctx)
+	}
+	limited, cancel := context.WithTimeout(ctx, s.cfg.FilterTime)
+	defer cancel()
+	err := run(limited)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		return BadParameter("filter", string(rsql.CodeTooComplex), fmt.Sprintf("the filter takes longer than %s over these assets: ask for less at once, or begin a search, which may take longer", s.cfg.FilterTime))
+	}
+	return err
 }
 
 // query reads filter and sort of a request.

@@ -44,6 +44,8 @@ type Config struct {
 	SearchExpiry time.Duration
 	// SearchWait is how long a reader of results waits for the end of the search; 0 means 10 s, negative not at all.
 	SearchWait time.Duration
+	// FilterTime is how long a list may take to find what its filter selects; 0 means 10 s. Searches have longer.
+	FilterTime time.Duration
 }
 
 // Service is safe for concurrent use.
@@ -84,6 +86,9 @@ func New(store *models.Store, ex Executions, secret []byte, log *slog.Logger, cf
 	}
 	if cfg.SearchWait == 0 {
 		cfg.SearchWait = 10 * time.Second
+	}
+	if cfg.FilterTime == 0 {
+		cfg.FilterTime = 10 * time.Second
 	}
 	if log == nil {
 		log = slog.Default()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // assetIndexes lists the indexes of the assets that the newest schema has.
@@ -18,24 +20,32 @@ func (s *Store) EnsureAssetIndexes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, x := range s.assetIndexes() {
-		if have[x.name] {
-			continue
-		}
-		err := s.Tx(ctx, func(tx *Store) error {
-			if tx.dialect == PostgreSQL {
-				// For this transaction only. The default of 64 MB makes indexes on texts several times slower.
-				if err := tx.writer(ctx).Exec("SET LOCAL maintenance_work_mem = '512MB'").Error; err != nil {
-					return err
-				}
+	// Two at a time on PostgreSQL: those for texts are built by one processor, and take longest. They come last in the list.
+	var g errgroup.Group
+	g.SetLimit(map[Dialect]int{PostgreSQL: 2, SQLite: 1}[s.dialect])
+	missing := slices.DeleteFunc(s.assetIndexes(), func(x assetIndex) bool { return have[x.name] })
+	slices.Reverse(missing)
+	for _, x := range missing {
+		g.Go(func() error {
+			if err := s.makeAssetIndex(ctx, x); err != nil {
+				return fmt.Errorf("make index %s: %w", x.name, err)
 			}
-			return tx.writer(ctx).Exec("CREATE INDEX IF NOT EXISTS " + x.name + " ON " + x.on).Error
+			return nil
 		})
-		if err != nil {
-			return fmt.Errorf("make index %s: %w", x.name, err)
-		}
 	}
-	return nil
+	return g.Wait()
+}
+
+func (s *Store) makeAssetIndex(ctx context.Context, x assetIndex) error {
+	return s.Tx(ctx, func(tx *Store) error {
+		if tx.dialect == PostgreSQL {
+			// For this transaction only. The default of 64 MB makes indexes on texts several times slower.
+			if err := tx.writer(ctx).Exec("SET LOCAL maintenance_work_mem = '384MB'").Error; err != nil {
+				return err
+			}
+		}
+		return tx.writer(ctx).Exec("CREATE INDEX IF NOT EXISTS " + x.name + " ON " + x.on).Error
+	})
 }
 
 // dropAssetIndexes takes the indexes away before a first import.

@@ -33,8 +33,14 @@ type rareRows struct {
 	args []any
 }
 
-// maxLookups bounds the queries for one filter. What comes after is left as it is.
-const maxLookups = 20
+// maxLookups bounds the queries for one filter. What comes after is left as it is. On PostgreSQL one takes a millisecond or
+// two; on SQLite a pattern is tried on all values.
+func (s *Store) maxLookups() int {
+	if s.dialect == SQLite {
+		return 20
+	}
+	return 100
+}
 
 // planLimits are where one plan becomes better than another. They are variables for tests alone, which try both sides.
 var planLimits = struct {

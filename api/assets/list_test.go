@@ -2,6 +2,7 @@ package assets_test
 
 import (
 	"bufio"
+	"fmt"
 	"net/url"
 	"os"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	assetsapi "slipway/api/assets"
+	"slipway/assets"
 	"slipway/models"
 )
 
@@ -187,6 +189,34 @@ func TestBadListsAreRefused(t *testing.T) {
 	})
 }
 
+// TestFiltersThatTakeTooLongAreRefused: with 400 and a reason, for the client can do something about it.
+func TestFiltersThatTakeTooLongAreRefused(t *testing.T) {
+	s := newServer(t, "sqlite:"+t.TempDir()+"/slipway.db", assets.Config{FilterTime: time.Nanosecond})
+	s.images(t, s.web, 3)
+	require.Equal(t, 200, s.get(t, s.base()).status)
+	groups := s.get(t, s.base()+"/groups").ids()[0]
+	for _, path := range []string{"?filter=name==img-1", "?meta_count=only&filter=name==img-1", "/groups/" + groups + "/values?filter=name==img-1"} {
+		a := s.get(t, s.base()+path)
+		require.Equal(t, 400, a.status, "%s", a.body)
+		code, source, _, detail := a.fault(t)
+		require.Equal(t, "filter-too-complex", code)
+		require.Equal(t, "filter", source["parameter"])
+		require.Contains(t, detail, "longer than 1ns")
+	}
+	// Many terms and patterns are fine where there are few assets.
+	onBothDatabases(t, func(t *testing.T, s *server) {
+		ids := s.images(t, s.web, 12)
+		var terms []string
+		for i := range 199 {
+			terms = append(terms, []string{"q==absent-%d", "name==*absent-%d*", "labels==*absent-%d*", "tags.a==*absent-%d"}[i%4])
+			terms[i] = fmt.Sprintf(terms[i], i)
+		}
+		a := s.get(t, s.base()+"?filter="+url.QueryEscape(strings.Join(append(terms, "q==img-11"), ",")))
+		require.Equal(t, 200, a.status, "%s", a.body)
+		require.Equal(t, ids[11:], a.ids())
+	})
+}
+
 // TestHostileTextIsLiteral sends what would be SQL, patterns or escapes elsewhere.
 func TestHostileTextIsLiteral(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, s *server) {
@@ -307,6 +337,16 @@ func TestGroupsAndFilters(t *testing.T) {
 		require.True(t, slices.IsSorted(names))
 		filtered := s.get(t, byName["registry"]+"&filter=labels==even;name==*img-1*")
 		require.EqualValues(t, 5, filtered.JSON["data"].([]any)[0].(map[string]any)["meta"].(map[string]any)["count"]) // 10 12 14 16 18
+		// S4: a cursor belongs to its field, filter, order and scope.
+		next := s.get(t, byName["name"]).link("next")
+		cursor := next[strings.Index(next, "starting_after="):]
+		cursor, _, _ = strings.Cut(cursor, "&")
+		require.Equal(t, 200, s.get(t, byName["name"]+"&"+cursor).status)
+		for _, other := range []string{byName["repository"] + "&" + cursor, byName["name"] + "&sort=-count&" + cursor, byName["name"] + "&filter=labels==even&" + cursor,
+			strings.Replace(byName["name"], "/tenants/"+s.acme.ID, "/orgs/"+s.web.ID, 1) + "&" + cursor, s.base() + "?" + cursor} {
+			a := s.get(t, other)
+			require.Contains(t, []int{400, 404}, a.status, "%s: %s", other, a.body)
+		}
 		require.Empty(t, s.get(t, byName["class"]).ids())
 		require.Empty(t, s.get(t, byName["registry"]+"&asset_types=repositories").ids())
 		require.Len(t, s.get(t, byName["registry"]+"&asset_types=repositories,container_images").ids(), 1)
