@@ -124,3 +124,10 @@ func (s *Store) TakeStarts(ctx context.Context, before time.Time, limit int) ([]
 func (s *Store) DropStart(ctx context.Context, p PipelineStart) error {
 	return s.writer(ctx).Where("execution_id = ? AND pipeline_id = ?", p.ExecutionID, p.PipelineID).Delete(&PipelineStart{}).Error
 }
+
+// CountStarts counts the intents that are not done with.
+func (s *Store) CountStarts(ctx context.Context) (int64, error) {
+	var n int64
+	err := s.reader(ctx).Model(&PipelineStart{}).Count(&n).Error
+	return n, err
+}

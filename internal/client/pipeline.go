@@ -14,6 +14,10 @@ type Pipeline struct {
 	Name     string          `json:"name"`
 	Disabled bool            `json:"disabled,omitempty"`
 	Phases   []PipelinePhase `json:"phases"`
+	// ServiceAccountName is what the pipeline acts as.
+	ServiceAccountName string `json:"service_account_name,omitempty"`
+	// SigningSecret is what the requests of webhook-trigger steps are signed with.
+	SigningSecret string `json:"signing_secret,omitempty"`
 	// Project and Status, that of the newest execution, are read only.
 	Project string `json:"project,omitempty"`
 	Status  string `json:"status,omitempty"`
@@ -52,6 +56,8 @@ const (
 	StepConfirmation = "confirmation"
 	StepErrand       = "run-errand"
 	StepPipeline     = "pipeline-trigger"
+	StepWebhook      = "webhook-trigger"
+	StepTagRelease   = "tag-release"
 )
 
 // PipelineStep is one step; which members matter depends on Type.
@@ -70,7 +76,20 @@ type PipelineStep struct {
 	TimeLimit string `json:"time_limit,omitempty"`
 	Pipeline  string `json:"pipeline,omitempty"`
 	// WaitForPipeline makes the outcome of the pipeline that the step triggers the step's own.
-	WaitForPipeline bool `json:"wait_for_pipeline,omitempty"`
+	WaitForPipeline bool           `json:"wait_for_pipeline,omitempty"`
+	ErrandName      string         `json:"errand_name,omitempty"`
+	ErrandInputs    map[string]any `json:"errand_inputs,omitempty"`
+	WebhookURL      string         `json:"webhook_url,omitempty"`
+	Namespace       string         `json:"namespace,omitempty"`
+	Application     string         `json:"application,omitempty"`
+	Tag             string         `json:"tag,omitempty"`
+	TagVersion      string         `json:"tag_version,omitempty"`
+	// TagTaggedVersion is the tag that finds the version, where TagVersion is tagged-version.
+	TagTaggedVersion string `json:"tag_tagged_version,omitempty"`
+	// TriggerPipelineOnBuild and TriggerPipelineOnDeploy start the pipeline when the step's build or deployment has ended
+	// well.
+	TriggerPipelineOnBuild  bool `json:"trigger_pipeline_on_build,omitempty"`
+	TriggerPipelineOnDeploy bool `json:"trigger_pipeline_on_deploy,omitempty"`
 
 	// Read only, in executions.
 	Status  string `json:"status,omitempty"`

@@ -1,0 +1,308 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"slipway/internal/client"
+	"slipway/models"
+	"slipway/policies"
+)
+
+// steps gives the steps of a pipeline's execution in order.
+func steps(e *client.Execution) []client.PipelineStep {
+	var list []client.PipelineStep
+	for _, ph := range e.Pipeline.Phases {
+		list = append(list, ph.Steps...)
+	}
+	return list
+}
+
+// errands gives the application an errand that writes what it is given into a file.
+func (p *project) errands(to string, lines ...string) {
+	p.t.Helper()
+	p.repo.Commit("An errand", map[string]string{
+		"escape.yml": fmt.Sprintf(plan, p.name) + "errands:\n  backup: {description: Back it up, run: backup.sh, inputs: [{id: where, default: here}]}\n",
+		"backup.sh":  "#!/bin/sh\n" + strings.Join(lines, "\n") + "\necho \"$INPUT_where\" >> '" + to + "'\n",
+	})
+}
+
+// Errands run on what is deployed, with their inputs; one that fails fails its pipeline, unless that is ignored.
+func TestStepsRunErrands(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, stackOptions{})
+	p := s.project("errands")
+	said := filepath.Join(s.dir, "said")
+	p.errands(said, `[ "$INPUT_where" != broken ] || exit 3`)
+	p.release()
+	p.job("web", "web", "echo "+"deployed")
+	errand := func(where string, ignore bool) client.PipelineStep {
+		return client.PipelineStep{Type: client.StepErrand, Deployment: "web", ErrandName: "backup", ErrandInputs: map[string]any{"where": where}, IgnoreFailure: ignore}
+	}
+	p.pipeline("backup", []client.PipelineStep{{Type: client.StepDeploy, Deployment: "web"}}, []client.PipelineStep{errand("vault", false)},
+		[]client.PipelineStep{errand("broken", true)}, []client.PipelineStep{errand("broken", false)}, []client.PipelineStep{errand("never", false)})
+	ref := p.triggerPipeline("backup")
+	e := s.failed(ref, "errand backup of web")
+	require.Equal(t, []string{"vault"}, fileLines(t, said))
+	list := steps(e)
+	require.Equal(t, []string{"ok", "ok", "failed", "failed"}, []string{list[0].Status, list[1].Status, list[2].Status, list[3].Status})
+
+	// R1 and retry: what succeeded is kept, errands too, and the first run stays as it was.
+	again, err := s.client.Retry(s.ctx(), ref)
+	require.NoError(t, err)
+	e = s.failed(again, "errand backup of web")
+	require.Equal(t, []string{"vault"}, fileLines(t, said), "an errand that succeeded is not run again")
+	require.True(t, steps(e)[1].Kept)
+	require.Empty(t, steps(e)[4].ExecutionID, "what follows a failure does not run")
+	require.NotEqual(t, list[3].ExecutionID, steps(e)[3].ExecutionID)
+	require.Equal(t, list, steps(s.execution(ref)))
+
+	p.pipeline("unknown", []client.PipelineStep{{Type: client.StepErrand, Deployment: "web", ErrandName: "nope"}})
+	s.failed(p.triggerPipeline("unknown"), "nope")
+}
+
+// A step that triggers a pipeline waits for it and ends like it, or starts it and is done.
+func TestStepsTriggerPipelines(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, stackOptions{})
+	p := s.project("chain")
+	p.build("good", "echo good")
+	p.build("bad", "exit 4")
+	g := newGate(t)
+	p.build("slow", g.wait())
+	p.pipeline("inner", []client.PipelineStep{{Type: client.StepBuild, Build: "good"}})
+	p.pipeline("broken", []client.PipelineStep{{Type: client.StepBuild, Build: "bad"}})
+	p.pipeline("slow", []client.PipelineStep{{Type: client.StepBuild, Build: "slow"}})
+	p.pipeline("waits", []client.PipelineStep{{Type: client.StepPipeline, Pipeline: "inner", WaitForPipeline: true}}, []client.PipelineStep{{Type: client.StepPipeline, Pipeline: "slow"}},
+		[]client.PipelineStep{{Type: client.StepPipeline, Pipeline: "broken", WaitForPipeline: true}})
+	ref := p.triggerPipeline("waits")
+	e := s.failed(ref, "step pipeline broken: step build bad:")
+	list := steps(e)
+	require.Equal(t, []string{"ok", "ok", "failed"}, []string{list[0].Status, list[1].Status, list[2].Status})
+
+	child := s.row(client.PipelineRef("chain", "inner", list[0].ExecutionID))
+	require.Equal(t, []string{ref.ID, ref.ID, models.TriggerPipeline}, []string{child.ParentID, child.RootID, child.Trigger.Type})
+	detached := client.PipelineRef("chain", "slow", list[1].ExecutionID)
+	row := s.row(detached)
+	require.Equal(t, []string{"", row.ID, ref.ID}, []string{row.ParentID, row.RootID, row.Trigger.Execution}, "it is a root of its own")
+	require.False(t, row.Status.Final(), "nobody waited for it")
+
+	// A retry keeps both, and triggers neither again; from the step on, it does.
+	again, err := s.client.Retry(s.ctx(), ref)
+	require.NoError(t, err)
+	list2 := steps(s.failed(again, "pipeline broken"))
+	require.Equal(t, []string{list[0].ExecutionID, list[1].ExecutionID}, []string{list2[0].ExecutionID, list2[1].ExecutionID})
+	a := s.do(http.MethodPost, "/api/v1/pipelines/by-project/chain/by-name/waits/executions/"+ref.ID+"/retry?from=pipeline%20slow", nil)
+	require.Equal(t, http.StatusOK, a.status, "%s", a.body)
+	g.open(2)
+	s.ok(detached)
+	line := s.audit("chain", "pipeline:trigger")
+	require.Equal(t, models.KindPipeline, line[0].ActorKind)
+
+	// Cancelling the one that waits cancels what it waits for, and not what it only started.
+	p.pipeline("cancelled", []client.PipelineStep{{Type: client.StepPipeline, Pipeline: "slow"}, {Name: "inside", Type: client.StepPipeline, Pipeline: "slow", WaitForPipeline: true}})
+	ref = p.triggerPipeline("cancelled")
+	await(t, "both run", func() (bool, string) {
+		list = steps(s.execution(ref))
+		return list[1].Outcome == "running" && list[0].Status == "ok", list[0].Status + " " + list[1].Outcome
+	})
+	require.NoError(t, s.client.Cancel(s.ctx(), ref))
+	s.reaches(ref, models.StatusCancelled)
+	s.reaches(client.PipelineRef("chain", "slow", list[1].ExecutionID), models.StatusCancelled)
+	g.open(1)
+	s.ok(client.PipelineRef("chain", "slow", list[0].ExecutionID))
+}
+
+// audit gives the lines of a project's audit log about one action, newest first.
+func (s *stack) audit(project, action string) []models.AuditEntry {
+	s.t.Helper()
+	p, err := s.store.ProjectByName(s.ctx(), project)
+	require.NoError(s.t, err)
+	list, err := s.store.ListAudit(s.ctx(), policies.Visible{All: true}, models.AuditFilter{ProjectID: p.ID, Action: action})
+	require.NoError(s.t, err)
+	return list
+}
+
+// What is gone, disabled or not allowed any more when the step runs is the step's reason.
+func TestStepsThatCannotRunSayWhy(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, stackOptions{})
+	p := s.project("faults")
+	p.build("good", "echo good")
+	p.pipeline("inner", []client.PipelineStep{{Type: client.StepBuild, Build: "good"}})
+	p.pipeline("outer", []client.PipelineStep{{Type: client.StepPipeline, Pipeline: "inner", WaitForPipeline: true}})
+	p.pipeline("tagged", []client.PipelineStep{{Type: client.StepTagRelease, Namespace: "faults", Application: "app", Tag: "live"}})
+	p.pipeline("retagged", []client.PipelineStep{{Type: client.StepTagRelease, Namespace: "faults", Application: "app", Tag: "live", TagVersion: "tagged-version", TagTaggedVersion: "ghost"}})
+	s.failed(p.triggerPipeline("tagged"), "this pipeline has neither built nor deployed a release of faults/app")
+	s.failed(p.triggerPipeline("retagged"), "there is no release faults/app:ghost to tag")
+
+	change := func(method, path string, body any) {
+		t.Helper()
+		a := s.do(method, path, body)
+		require.Equal(t, http.StatusOK, a.status, "%s %s: %s", method, path, a.body)
+	}
+	pipelines := "/api/v1/pipelines/by-project/faults/by-name/"
+	change(http.MethodPut, pipelines+"inner/", map[string]any{"disabled": true, "phases": []any{map[string]any{"steps": []any{map[string]any{"type": "build", "build": "good", "environment": "dev"}}}}})
+	s.failed(p.triggerPipeline("outer"), "pipeline inner is disabled")
+	change(http.MethodPut, pipelines+"inner/", map[string]any{"phases": []any{}})
+	s.failed(p.triggerPipeline("outer"), "pipeline inner has no phases yet")
+	change(http.MethodDelete, pipelines+"inner/", nil)
+	s.failed(p.triggerPipeline("outer"), `project faults has no pipeline "inner"`)
+
+	// The service account loses its right between the save and the run, in its own project and in another one.
+	other := s.project("elsewhere")
+	other.build("good", "echo elsewhere")
+	account := func(project, role string) {
+		t.Helper()
+		change(http.MethodPost, "/api/v1/state/"+project+"/service-accounts/robot/", map[string]any{"roles": []string{role}})
+	}
+	account("faults", "write")
+	account("elsewhere", "write")
+	require.NoError(t, s.client.AddPipeline(s.ctx(), "faults", client.Pipeline{Name: "abroad", ServiceAccountName: "robot", Phases: []client.PipelinePhase{
+		{Name: "a", Steps: []client.PipelineStep{{Type: client.StepBuild, Project: "elsewhere", Environment: "dev", Build: "good"}}}}}))
+	s.ok(p.triggerPipeline("abroad"))
+	change(http.MethodDelete, "/api/v1/state/elsewhere/service-accounts/robot/", nil)
+	s.failed(p.triggerPipeline("abroad"), `the pipeline may not work in project "elsewhere"`)
+	account("elsewhere", "write")
+	s.ok(p.triggerPipeline("abroad"))
+
+	require.NoError(t, s.client.AddPipeline(s.ctx(), "faults", client.Pipeline{Name: "home", ServiceAccountName: "robot", Phases: []client.PipelinePhase{
+		{Name: "a", Steps: []client.PipelineStep{{Type: client.StepBuild, Environment: "dev", Build: "good"}}}}}))
+	s.ok(p.triggerPipeline("home"))
+	change(http.MethodDelete, "/api/v1/state/faults/service-accounts/robot/", nil)
+	s.failed(p.triggerPipeline("home"), `the service account "robot", which the pipeline acts as, may not run this in project "faults"`)
+}
+
+// A release that a pipeline made is tagged, as what the pipeline acts as, and the tag can be deployed.
+func TestStepsTagReleases(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, stackOptions{})
+	p := s.project("tagging")
+	p.release()
+	p.job("web", "web", "echo deployed")
+	tag := func(name, version, from string) client.PipelineStep {
+		return client.PipelineStep{Type: client.StepTagRelease, Namespace: "tagging", Application: "app", Tag: name, TagVersion: version, TagTaggedVersion: from}
+	}
+	p.pipeline("ship", []client.PipelineStep{{Type: client.StepBuild, Build: "release"}}, []client.PipelineStep{tag("tested", "highest-version-in-pipeline", "")},
+		[]client.PipelineStep{{Type: client.StepDeploy, Deployment: "web", UpdateVersion: "last-version-in-pipeline"}},
+		[]client.PipelineStep{tag("live", "tagged-version", "tested"), tag("last", "last-version-in-pipeline", "")})
+	ref := p.triggerPipeline("ship")
+	e := s.ok(ref)
+	require.Equal(t, "tagged tagging/app-v0.1.1 as tested", steps(e)[1].Reason)
+	for _, name := range []string{"tested", "live", "last"} {
+		r, err := s.client.Release(s.ctx(), "tagging", "app", name)
+		require.NoError(t, err)
+		require.Equal(t, "0.1.1", r.Metadata.Version)
+	}
+	lines := s.audit("tagging", "release:tag")
+	require.Len(t, lines, 3)
+	require.Equal(t, ref.ID, lines[0].Detail["execution"])
+	require.Equal(t, "project tagging", lines[0].ActorName)
+	// update_version has changed the job, and says so.
+	j := s.do(http.MethodGet, "/api/v1/deployment-jobs/by-project/tagging/by-environment/dev/by-name/web/", nil)
+	require.Contains(t, string(j.body), `"version":"0.1.1"`)
+	require.Equal(t, "0.1.1", s.audit("tagging", "deployment-job:update")[0].Detail["version"])
+
+	// Nobody tags in a namespace that is not the pipeline's to write in.
+	other := s.project("foreign")
+	other.release()
+	p.pipeline("thief", []client.PipelineStep{{Type: client.StepTagRelease, Namespace: "foreign", Application: "app", Tag: "mine", TagVersion: "tagged-version", TagTaggedVersion: "mine"}})
+	s.failed(p.triggerPipeline("thief"), "project tagging may not tag releases in the namespace 'foreign'")
+}
+
+// Pipelines that listen to a build or a deployment start once when it has ended well, and go on from it.
+func TestPipelinesStartOnBuildsAndDeployments(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, stackOptions{})
+	p := s.project("listen")
+	count := filepath.Join(s.dir, "count")
+	p.release()
+	p.build("counted", "echo x >> '"+count+"'")
+	p.build("bad", "exit 1")
+	p.job("web", "web", "echo $step")
+	p.pipeline("on-build", []client.PipelineStep{{Type: client.StepBuild, Build: "counted", TriggerPipelineOnBuild: true}, {Type: client.StepBuild, Build: "bad", TriggerPipelineOnBuild: true, IgnoreFailure: true}},
+		[]client.PipelineStep{{Type: client.StepDeploy, Deployment: "web"}})
+	p.pipeline("on-deploy", []client.PipelineStep{{Type: client.StepSmoke, Deployment: "web", TriggerPipelineOnDeploy: true}})
+	executions := func(pipeline string) []models.Execution {
+		t.Helper()
+		var list []models.Execution
+		all, err := s.store.ListExecutions(s.ctx(), models.ExecutionFilter{Kind: models.KindPipeline})
+		require.NoError(t, err)
+		for _, e := range all {
+			if e.SubjectName == pipeline {
+				list = append(list, e)
+			}
+		}
+		return list
+	}
+	started := func(pipeline string, n int) client.Ref {
+		t.Helper()
+		var list []models.Execution
+		await(t, fmt.Sprintf("%s has %d executions", pipeline, n), func() (bool, string) {
+			list = executions(pipeline)
+			return len(list) >= n, fmt.Sprint(len(list))
+		})
+		require.Len(t, list, n)
+		return client.PipelineRef("listen", pipeline, list[0].ID)
+	}
+	bad := p.trigger("bad")
+	s.failed(bad, "")
+	build := p.trigger("counted")
+	s.ok(build)
+	e := s.ok(started("on-build", 1))
+	require.Equal(t, []string{models.TriggerBuild, build.ID, "admin"}, []string{e.Trigger.Type, e.Trigger.Execution, e.Trigger.SubjectName})
+	first := steps(e)[0]
+	require.Equal(t, []any{"ok", build.ID, true}, []any{first.Status, first.ExecutionID, first.Kept}, "the build is the step, and is not built again")
+	require.Len(t, fileLines(t, count), 1)
+	// What it deployed has started the other one, whose own smoke test starts nothing more.
+	deployed := s.ok(started("on-deploy", 1))
+	require.Equal(t, models.TriggerDeployment, deployed.Trigger.Type)
+	require.Equal(t, "ok", steps(deployed)[0].Status)
+	require.Equal(t, models.KindBuild, s.audit("listen", "pipeline:trigger")[len(s.audit("listen", "pipeline:trigger"))-1].ActorKind)
+
+	// A pipeline that runs the build itself is not started by it once more.
+	s.ok(p.triggerPipeline("on-build"))
+	started("on-deploy", 2)
+	await(t, "no intent is left", func() (bool, string) {
+		left, err := s.store.CountStarts(s.ctx())
+		require.NoError(t, err)
+		return left == 0, fmt.Sprint(left)
+	})
+	require.Len(t, executions("on-build"), 2)
+	require.Len(t, executions("on-deploy"), 2)
+}
+
+// A ring that nobody saw when the pipelines were saved, because the account that saved them could not, is stopped when it
+// runs, with the way round as the reason.
+func TestRingsAreStoppedWhenTheyRun(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, stackOptions{})
+	p := s.project("rings")
+	p.build("good", "echo good")
+	for _, name := range []string{"one", "two"} {
+		p.pipeline(name, []client.PipelineStep{{Type: client.StepBuild, Build: "good"}})
+	}
+	p.pipeline("one-more", []client.PipelineStep{{Type: client.StepPipeline, Pipeline: "two"}})
+	// As the database holds it after changes that were made at the same instant.
+	project, err := s.store.ProjectByName(s.ctx(), "rings")
+	require.NoError(t, err)
+	to := func(from, to string, wait bool) {
+		t.Helper()
+		pl, err := s.store.PipelineByName(s.ctx(), project.ID, from)
+		require.NoError(t, err)
+		pl.Phases = []models.PipelinePhase{{Name: "a", Steps: []models.PipelineStep{{Type: models.StepPipeline, Pipeline: to, WaitForPipeline: wait}}}}
+		require.NoError(t, s.store.UpdatePipeline(s.ctx(), pl))
+	}
+	to("one", "two", true)
+	to("two", "one", true)
+	s.failed(p.triggerPipeline("one"), "the pipelines trigger each other in a ring: one -> two -> one")
+	to("one", "two", false)
+	to("two", "one", false)
+	e := s.ok(p.triggerPipeline("one"))
+	s.failed(client.PipelineRef("rings", "two", steps(e)[0].ExecutionID), "the pipelines trigger each other in a ring: one -> two -> one")
+}
