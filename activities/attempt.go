@@ -271,9 +271,12 @@ func persist(ctx context.Context, f func() error) error {
 func (t *attempt) outcome(ctx context.Context, err error) (workflows.Outcome, error) {
 	var failure *engine.Failure
 	var p *problem.Error
+	var idle *idleError
 	switch cause := context.Cause(ctx); {
 	case err == nil:
 		return workflows.Outcome{Status: models.StatusOK}, nil
+	case errors.As(err, &idle):
+		return workflows.Outcome{Status: models.StatusSkipped, Reason: idle.Error()}, nil
 	case errors.Is(cause, errCancelled):
 		if e, rerr := t.Store.ExecutionByID(context.WithoutCancel(ctx), t.e.ID); rerr == nil {
 			t.e = e

@@ -28,7 +28,12 @@ func (a *Scripts) Build(ctx context.Context, in workflows.Input) (workflows.Outc
 		if err := t.e.DefinitionInto(&d); err != nil {
 			return models.Result{}, problem.Wrap(problem.Unprocessable, err, "the build's definition cannot be read")
 		}
-		commit, err := t.fetch(ctx, d)
+		since, err := t.baseline(ctx, d)
+		if err != nil {
+			return models.Result{}, err
+		}
+		changed := changes{since: since}
+		commit, err := t.fetch(ctx, d, &changed)
 		if err != nil {
 			return models.Result{}, err
 		}
@@ -38,10 +43,19 @@ func (a *Scripts) Build(ctx context.Context, in workflows.Input) (workflows.Outc
 			return models.Result{}, err
 		}
 		var result models.Result
+		idle := true
 		for i, st := range steps {
+			if !changed.concern(st) {
+				t.skip(i, st, changed)
+				continue
+			}
+			idle = false
 			r, err := t.release(ctx, d, st, i, commit)
 			if r != nil {
 				result.Releases = append(result.Releases, models.ReleaseResult{Release: r.ID.String(), Skipped: r.Skipped, Pushed: st.PushRelease && !r.Skipped && err == nil})
+			}
+			if err == nil && st.TagGit && !r.Skipped {
+				err = t.tagGit(ctx, d, commit, r.ID.String())
 			}
 			if err != nil {
 				if len(steps) > 1 {
@@ -49,6 +63,9 @@ func (a *Scripts) Build(ctx context.Context, in workflows.Input) (workflows.Outc
 				}
 				return result, err
 			}
+		}
+		if idle && len(steps) > 0 {
+			return result, &idleError{since: since}
 		}
 		return result, nil
 	})
@@ -62,7 +79,7 @@ func (a *Scripts) PlanBuild(ctx context.Context, in workflows.Input) (workflows.
 		if err := t.e.DefinitionInto(&d); err != nil {
 			return models.Result{}, problem.Wrap(problem.Unprocessable, err, "the build's definition cannot be read")
 		}
-		if _, err := t.fetch(ctx, d); err != nil {
+		if _, err := t.fetch(ctx, d, nil); err != nil {
 			return models.Result{}, err
 		}
 		steps, err := t.steps(d)
@@ -129,8 +146,8 @@ func planOf(st models.BuildStep) string {
 }
 
 // fetch puts the build's source into the workspace and records which commit it is. A repetition gets the commit that the
-// first try got, whatever was pushed since.
-func (t *attempt) fetch(ctx context.Context, d models.BuildDefinition) (models.Commit, error) {
+// first try got, whatever was pushed since. changed, where it has a commit to compare with, gets what differs from that.
+func (t *attempt) fetch(ctx context.Context, d models.BuildDefinition, changed *changes) (models.Commit, error) {
 	key, token, err := t.Store.BuildKeys(ctx, d.BuildID)
 	if err != nil && !errors.Is(err, models.ErrNotFound) {
 		return models.Commit{}, fmt.Errorf("open the secrets of the build: %w", err)
@@ -140,8 +157,11 @@ func (t *attempt) fetch(ctx context.Context, d models.BuildDefinition) (models.C
 	if want == "" && t.e.Commit != nil {
 		want = t.e.Commit.Revision
 	}
-	commit, err := t.Sources.Fetch(ctx, t.workspace, SourceRequest{URL: d.Repo, Branch: d.Branch, Commit: want, PrivateKey: key,
-		Log: func(line string) { t.say(logs.LevelInfo, line) }})
+	q := SourceRequest{URL: d.Repo, Branch: d.Branch, Commit: want, PrivateKey: key, Log: func(line string) { t.say(logs.LevelInfo, line) }}
+	if changed != nil && changed.since != "" {
+		q.Since, q.Changes = changed.since, func(files []string) { changed.known, changed.files = true, files }
+	}
+	commit, err := t.Sources.Fetch(ctx, t.workspace, q)
 	if err != nil {
 		return commit, err
 	}
@@ -155,6 +175,28 @@ func (t *attempt) fetch(ctx context.Context, d models.BuildDefinition) (models.C
 		t.say(logs.LevelInfo, fmt.Sprintf("Source: %s at %s.", d.Branch, commit.Revision))
 	}
 	return commit, t.workspace.Own()
+}
+
+// tagGit pushes a git tag of a release's name to the source repository, with the build's key. The release is made by then:
+// a repository that refuses the tag fails the build all the same, since somebody asked for it.
+func (t *attempt) tagGit(ctx context.Context, d models.BuildDefinition, commit models.Commit, name string) error {
+	if t.Fetcher == nil || commit.Revision == "" {
+		return problem.New(problem.Unprocessable, "the release %s is made, but there is no commit of a git repository to tag", name)
+	}
+	key, _, err := t.Store.BuildKeys(ctx, d.BuildID)
+	if err != nil && !errors.Is(err, models.ErrNotFound) {
+		return fmt.Errorf("open the secrets of the build: %w", err)
+	}
+	err = Repositories{t.Fetcher}.Tag(ctx, SourceRequest{URL: d.Repo, Branch: orElse(commit.Branch, d.Branch), Commit: commit.Revision, PrivateKey: key}, name)
+	var p *problem.Error
+	if errors.As(err, &p) {
+		return problem.Wrap(p.Kind, err, "the release %s is made, but its git tag is not: %s", name, p.Message)
+	}
+	if err != nil {
+		return err
+	}
+	t.say(logs.LevelSuccess, fmt.Sprintf("Tagged %s as %s in the repository.", commit.Revision, name))
+	return nil
 }
 
 // hide keeps a secret out of the log. The lines of a key are secrets too: a script may print one of them.

@@ -61,6 +61,10 @@ type SourceRequest struct {
 	Branch     string
 	Commit     string
 	PrivateKey string
+	// Since is the commit to compare with, "" for none.
+	Since string
+	// Changes gets what differs from Since, where that can be told.
+	Changes func(files []string)
 	// Log gets what the fetching says.
 	Log func(line string)
 }

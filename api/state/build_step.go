@@ -27,6 +27,13 @@ func checkBuildStep(i int, step models.BuildStep) error {
 			return problem.BadField(at("override_namespace"), "%s", err.Error())
 		}
 	}
+	for member, patterns := range map[string][]string{"build_on_file_changes": step.BuildOnFileChanges, "ignore_file_changes": step.IgnoreFileChanges} {
+		for j, pattern := range patterns {
+			if _, err := path.Match(pattern, "x"); err != nil || strings.Trim(pattern, "/.") == "" || strings.ContainsAny(pattern, "\n\x00") {
+				return problem.BadField(fmt.Sprintf("%s[%d]", at(member), j), "expected a file, a folder or a pattern such as src/**/*.go")
+			}
+		}
+	}
 	for consumer, provider := range step.Providers {
 		if _, err := state.ParsePath(provider); err != nil {
 			return problem.BadField(at("providers."+consumer), "%s", err.Error())

@@ -25,6 +25,7 @@ const (
 	KindTimeout     Kind = "timeout"     // it took too long
 	KindTooLarge    Kind = "too-large"   // it is larger than allowed
 	KindChecksum    Kind = "checksum"    // it is not what was expected
+	KindTag         Kind = "tag"         // the tag is taken, or the repository refuses it
 	KindOther       Kind = "other"
 )
 

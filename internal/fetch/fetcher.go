@@ -30,6 +30,8 @@ type Request struct {
 	// FullHistory fetches all commits and branches. Without it a branch comes with its newest commit only; an older
 	// Commit always needs the history.
 	FullHistory bool `json:"full_history,omitempty"`
+	// Since is the full id of an earlier commit to compare with; see Result.Changed. It needs the history.
+	Since string `json:"since,omitempty"`
 }
 
 // check refuses what must not even reach the child process.
@@ -38,6 +40,9 @@ func (r Request) check(policy Policy) error {
 		return err
 	}
 	if err := CheckBranch(r.Branch); err != nil {
+		return err
+	}
+	if err := CheckCommit(r.Since); err != nil {
 		return err
 	}
 	return CheckCommit(r.Commit)
@@ -61,6 +66,10 @@ type Result struct {
 	Dir string `json:"-"`
 	// Commit is what was fetched.
 	Commit Commit `json:"commit"`
+	// Changed are the files that differ from Request.Since, as paths from the top of the repository; a file that was moved
+	// counts under both. Compared is false where there was nothing to compare with.
+	Changed  []string `json:"changed,omitempty"`
+	Compared bool     `json:"compared,omitempty"`
 	// Warnings tell what was left out, for the log.
 	Warnings []string `json:"warnings,omitempty"`
 }

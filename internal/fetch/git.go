@@ -251,7 +251,7 @@ func (r *repository) fetch(ctx context.Context, dir string, request Request) (*R
 	}
 	// The newest commit of a branch is fetched alone; any other needs the history that leads to it.
 	ref, depth := found.branch, 1
-	if request.FullHistory {
+	if request.FullHistory || request.Since != "" {
 		depth = 0
 	}
 	if commit != "" && !strings.HasPrefix(found.commit, commit) || ref == "" {
@@ -287,6 +287,9 @@ func (r *repository) fetch(ctx context.Context, dir string, request Request) (*R
 	}
 	if request.Branch != "" || commit == "" {
 		result.Commit.Branch = found.branch
+	}
+	if request.Since != "" {
+		result.Changed, result.Compared = changed(ctx, dir, request.Since)
 	}
 	if _, err := os.Lstat(filepath.Join(dir, ".gitmodules")); err == nil {
 		result.Warnings = append(result.Warnings, "the repository has submodules; they are not fetched")

@@ -95,6 +95,8 @@ func (j job) work(ctx context.Context, cancel context.CancelCauseFunc) (outcome,
 		return j.resolve(ctx, cancel)
 	case j.Download != nil:
 		return outcome{}, j.download(ctx)
+	case j.Tag != nil:
+		return j.tag(ctx, cancel)
 	}
 	return outcome{}, errors.New("the job is empty")
 }

@@ -96,7 +96,7 @@ func serveHTTP(t testing.TB, root string) *httptest.Server {
 	return server
 }
 
-// sshServer is an ssh server that serves git-upload-pack to holders of a key.
+// sshServer is an ssh server that serves git to holders of a key.
 type sshServer struct {
 	address string
 	hostKey ssh.PublicKey
@@ -185,8 +185,8 @@ func (s *sshServer) handle(conn net.Conn, config *ssh.ServerConfig, root string)
 				s.mu.Lock()
 				s.users, s.commands = append(s.users, link.User()), append(s.commands, command.Text)
 				s.mu.Unlock()
-				path := strings.TrimSuffix(strings.TrimPrefix(command.Text, "git-upload-pack '"), "'")
-				git := exec.Command("git", "-c", "safe.directory=*", "upload-pack", filepath.Join(root, path))
+				name, path, _ := strings.Cut(strings.TrimSuffix(command.Text, "'"), " '")
+				git := exec.Command("git", "-c", "safe.directory=*", strings.TrimPrefix(name, "git-"), filepath.Join(root, path))
 				git.Env = append(os.Environ(), "GIT_PROTOCOL="+version)
 				git.Stdin, git.Stdout, git.Stderr = channel, channel, channel.Stderr()
 				status := uint32(0)

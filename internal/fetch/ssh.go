@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -40,6 +41,8 @@ type sshSetup struct {
 	signer ssh.Signer // nil without a key
 	file   string     // known hosts
 	known  string     // their text
+	// pushes says that git may push now; until then it has no need to.
+	pushes atomic.Bool
 
 	mu       sync.Mutex
 	fresh    []string     // lines for hosts met for the first time
@@ -176,8 +179,8 @@ func (s *sshSetup) serve(ctx context.Context, p *proxy, w http.ResponseWriter, r
 		w.WriteHeader(http.StatusBadGateway)
 	}
 	command, err := url.QueryUnescape(r.Header.Get(commandHeader))
-	if err != nil || !strings.HasPrefix(command, "git-upload-pack '") {
-		w.WriteHeader(http.StatusBadRequest) // a fetch needs no other
+	if err != nil || !strings.HasPrefix(command, "git-upload-pack '") && (!s.pushes.Load() || !strings.HasPrefix(command, "git-receive-pack '")) {
+		w.WriteHeader(http.StatusBadRequest) // nothing needs another one
 		return
 	}
 	port := s.source.Port
