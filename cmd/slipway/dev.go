@@ -205,12 +205,12 @@ func (d *devStack) banner(w io.Writer) {
 
 Three commands to try:
 
-  export TOKEN=$(cat %s)
-  curl -H "X-Escape-Token: $TOKEN" -X POST -d '{"name":"shop"}' %s/api/v1/state/shop/add-project
-  curl -H "X-Escape-Token: $TOKEN" %s/api/v1/state/
+  slipway login %s --name dev --token-file %s
+  slipway pipeline list
+  curl -H "X-Escape-Token: $(cat %s)" -X POST -d '{"name":"shop"}' %s/api/v1/state/shop/add-project
 
 Scripts run as you. Ctrl-C ends everything.
-`, buildinfo.Version, d.url, d.temporal.UIURL, d.dir, token, file, d.url, d.url)
+`, buildinfo.Version, d.url, d.temporal.UIURL, d.dir, token, d.url, file, file, d.url)
 }
 
 // wait runs until ctx ends or the API fails, then ends everything.

@@ -63,6 +63,7 @@ func tellUsage(c *cobra.Command) {
 				return c.Help()
 			}
 			hint := ""
+			c.SuggestionsMinimumDistance = 2
 			if like := c.SuggestionsFor(args[0]); len(like) > 0 {
 				hint = "; did you mean " + strings.Join(like, " or ") + "?"
 			}

@@ -24,8 +24,11 @@ type table struct {
 
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
 
-// write prints the table; empty is said where it has no rows.
-func (t *table) write(w io.Writer, empty string) error {
+// write prints the table for the terminal that w may be; empty is said where it has no rows.
+func (t *table) write(w io.Writer, empty string) error { return t.print(w, empty, terminalWidth(w)) }
+
+// print prints the table in lines of limit characters; 0 means no limit.
+func (t *table) print(w io.Writer, empty string, limit int) error {
 	if len(t.rows) == 0 {
 		_, err := fmt.Fprintln(w, empty)
 		return err
@@ -38,7 +41,6 @@ func (t *table) write(w io.Writer, empty string) error {
 			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
 		}
 	}
-	limit := terminalWidth(w)
 	left := t.fit(widths, limit)
 	var b bytes.Buffer
 	for _, row := range all {
@@ -126,9 +128,10 @@ func ago(t, now time.Time) string {
 
 // span is a length of time in its largest units.
 func span(d time.Duration) string {
+	d = max(0, d)
 	switch {
 	case d < 10*time.Second && d%time.Second != 0:
-		return fmt.Sprintf("%.1fs", max(0, d).Seconds())
+		return fmt.Sprintf("%.1fs", d.Seconds())
 	case d < time.Minute:
 		return fmt.Sprintf("%ds", int(d.Seconds()))
 	case d < time.Hour:
