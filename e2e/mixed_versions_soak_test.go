@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"slipway/internal/client"
+	"slipway/internal/config"
 	"slipway/internal/testenv"
 )
 
@@ -48,7 +49,7 @@ func releasedProgram(t testing.TB) string {
 // it. None fails, no deployment runs twice.
 func TestSoakR11MixedVersions(t *testing.T) {
 	old := releasedProgram(t)
-	s := newStack(t, stackOptions{processes: true, database: testenv.Postgres(t), migrate: func(s *stack) {
+	s := newStack(t, stackOptions{processes: true, database: testenv.Postgres(t), tune: func(c *config.Config) { c.ScriptTimeout = time.Hour }, migrate: func(s *stack) {
 		m := s.startProgram("old-migrate", old, []string{"migrate"})
 		await(t, "the released schema is there", func() (bool, string) { return m.ended(), m.out.String() })
 		require.Zero(t, m.cmd.ProcessState.ExitCode(), "%s", m.out)
@@ -72,6 +73,13 @@ func TestSoakR11MixedVersions(t *testing.T) {
 	long := p.trigger("long")
 	s.line(long, "pid ")
 
+	// The released API answers a call with 500 where the schema changes under it, once for each statement, so calls go to
+	// the new one from here on. What the old one has taken on goes on, and so do its reconciler and its worker.
+	newAddress := freeAddress(t)
+	s.startAPI("new-api", newAddress)
+	s.startWorker("new-worker")
+	s.url = "http://" + newAddress
+	s.client = s.as(s.token)
 	stop, loaded := make(chan struct{}), make(chan []client.Ref)
 	go func() {
 		var refs []client.Ref
@@ -92,9 +100,6 @@ func TestSoakR11MixedVersions(t *testing.T) {
 			refs = append(refs, ref)
 		}
 	}()
-	newAddress := freeAddress(t)
-	s.startAPI("new-api", newAddress)
-	s.startWorker("new-worker")
 	require.NoError(t, s.client.Approve(t.Context(), s.link(waiting[0])))
 	end := time.After(soakTime(t))
 	for {

@@ -2,6 +2,7 @@ package models
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -56,7 +57,11 @@ func Open(ctx context.Context, address string, o Options) (*Store, error) {
 	switch {
 	case strings.HasPrefix(address, "postgres://"), strings.HasPrefix(address, "postgresql://"):
 		s.dialect = PostgreSQL
-		g, err := gorm.Open(postgres.Open(address), cfg())
+		db, err := sql.Open("pgx", address)
+		if err != nil {
+			return nil, fmt.Errorf("open PostgreSQL: %w", redact(err, address))
+		}
+		g, err := gorm.Open(postgres.New(postgres.Config{Conn: migratedPool{db}}), cfg())
 		if err != nil {
 			return nil, fmt.Errorf("open PostgreSQL: %w", redact(err, address))
 		}

@@ -75,7 +75,7 @@ func (s *Store) Tx(ctx context.Context, fn func(tx *Store) error) error {
 	}
 	const attempts = 5
 	var err error
-	for i := range attempts {
+	for i, stale := 0, 0; i < attempts; i++ {
 		var after []func()
 		err = s.write.WithContext(ctx).Transaction(func(g *gorm.DB) error {
 			return fn(&Store{dialect: s.dialect, write: g, read: g, inTx: true, now: s.now, after: &after, url: s.url, secrets: s.secrets})
@@ -85,6 +85,11 @@ func (s *Store) Tx(ctx context.Context, fn func(tx *Store) error) error {
 				f()
 			}
 			return nil
+		}
+		if isStalePlan(err) && stale < maxStalePlans {
+			stale++
+			i--
+			continue
 		}
 		if !isRetryable(err) || ctx.Err() != nil {
 			return err

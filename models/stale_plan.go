@@ -1,0 +1,57 @@
+package models
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// isStalePlan says that PostgreSQL would not run a prepared statement, because a migration has changed what it gives
+// since the connection prepared it. Nothing was executed, and the driver forgets the statement: the next try prepares it
+// anew. The error's code is that of many others and its text depends on the server's language.
+func isStalePlan(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "0A000" && pg.Routine == "RevalidateCachedQuery"
+}
+
+// maxStalePlans bounds the tries of one statement: each may meet another connection that has prepared it before.
+const maxStalePlans = 50
+
+// migratedPool is a pool whose single statements do not fail where a newer version of Slipway migrates the schema under a
+// process that runs. Transactions begin again as a whole, see Store.Tx.
+type migratedPool struct{ *sql.DB }
+
+// GetDBConn gives GORM the pool itself.
+func (p migratedPool) GetDBConn() (*sql.DB, error) { return p.DB, nil }
+
+// QueryContext is that of sql.DB.
+func (p migratedPool) QueryContext(ctx context.Context, query string, args ...any) (rows *sql.Rows, err error) {
+	for range maxStalePlans {
+		if rows, err = p.DB.QueryContext(ctx, query, args...); !isStalePlan(err) {
+			break
+		}
+	}
+	return rows, err
+}
+
+// QueryRowContext is that of sql.DB.
+func (p migratedPool) QueryRowContext(ctx context.Context, query string, args ...any) (row *sql.Row) {
+	for range maxStalePlans {
+		if row = p.DB.QueryRowContext(ctx, query, args...); !isStalePlan(row.Err()) {
+			break
+		}
+	}
+	return row
+}
+
+// ExecContext is that of sql.DB.
+func (p migratedPool) ExecContext(ctx context.Context, query string, args ...any) (res sql.Result, err error) {
+	for range maxStalePlans {
+		if res, err = p.DB.ExecContext(ctx, query, args...); !isStalePlan(err) {
+			break
+		}
+	}
+	return res, err
+}
