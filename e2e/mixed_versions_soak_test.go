@@ -76,7 +76,7 @@ func TestSoakR11MixedVersions(t *testing.T) {
 	// The released API answers a call with 500 where the schema changes under it, once for each statement, so calls go to
 	// the new one from here on. What the old one has taken on goes on, and so do its reconciler and its worker.
 	newAddress := freeAddress(t)
-	s.startAPI("new-api", newAddress)
+	s.startAPI("new-api", newAddress, "SLIPWAY_PUBLIC_URL=http://"+newAddress)
 	s.startWorker("new-worker")
 	s.url = "http://" + newAddress
 	s.client = s.as(s.token)
