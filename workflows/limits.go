@@ -27,13 +27,13 @@ func awaitTurn(ctx workflow.Context, in Input, c *ClaimResult) (*Outcome, error)
 			return cancelled, nil
 		}
 		var a AdmitResult
-		if err := local(ctx, ActivityAdmit, &a, in, workflow.GetInfo(ctx).WorkflowType.Name); err != nil {
-			if ctx.Err() != nil {
-				return cancelled, nil
-			}
+		err := local(ctx, ActivityAdmit, &a, in, workflow.GetInfo(ctx).WorkflowType.Name)
+		switch {
+		case ctx.Err() != nil:
+			return cancelled, nil
+		case err != nil:
 			return nil, err
-		}
-		if a.Ended != nil {
+		case a.Ended != nil:
 			return a.Ended, nil
 		}
 		c.Queued, c.Waiting = a.Queued, a.Waiting

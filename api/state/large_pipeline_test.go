@@ -30,10 +30,9 @@ func TestR13ListsOfLargePipelines(t *testing.T) {
 			require.NoError(t, k.store.CreatePipeline(t.Context(), p))
 			list = pipelines + "by-name/" + name + "/executions/"
 			for range 25 {
-				e, _, err := k.store.CreateExecution(t.Context(), models.NewExecution{Kind: models.KindPipeline, ProjectID: project.ID, SubjectID: p.ID, SubjectName: p.Name,
+				_, _, err := k.store.CreateExecution(t.Context(), models.NewExecution{Kind: models.KindPipeline, ProjectID: project.ID, SubjectID: p.ID, SubjectName: p.Name,
 					Trigger: models.Trigger{Type: "api"}, Definition: p.Definition(), Steps: executions.NewSteps(p.Definition())[:min(n*n, 100)]})
 				require.NoError(t, err)
-				one = list + e.ID + "/"
 			}
 			// The last one has all its steps.
 			e, _, err := k.store.CreateExecution(t.Context(), models.NewExecution{Kind: models.KindPipeline, ProjectID: project.ID, SubjectID: p.ID, SubjectName: p.Name,
