@@ -183,6 +183,21 @@ func TestR10CleanUp(t *testing.T) {
 		require.Len(t, fileLines(t, ran), 5, "the second clean-up did not begin")
 		require.NoError(t, s.client.Cancel(t.Context(), ref), "a third one changes nothing")
 	})
+	t.Run("in a pipeline that is a step of the one that is cancelled", func(t *testing.T) {
+		p.phases("inner", client.PipelinePhase{Name: "work", Steps: build("long")}, clean("cleanLong"))
+		p.phases("outer", client.PipelinePhase{Name: "all", Steps: []client.PipelineStep{{Type: client.StepPipeline, Pipeline: "inner", WaitForPipeline: true}}})
+		ref := p.triggerPipeline("outer")
+		inner := child(ref, 0)
+		s.line(child(inner, 0), "pid ")
+		require.NoError(t, s.client.Cancel(t.Context(), ref))
+		cleaning := child(inner, 1)
+		s.line(cleaning, "pid ")
+		require.NoError(t, s.client.Cancel(t.Context(), ref))
+		s.reaches(ref, models.StatusCancelled)
+		require.Equal(t, models.StatusCancelled, s.row(inner).Status)
+		require.Equal(t, models.StatusCancelled, s.row(cleaning).Status)
+		require.Empty(t, processesOf(t, cleaning.ID))
+	})
 }
 
 func (p *project) pipelineRefOf(name, id string) client.Ref {

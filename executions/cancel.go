@@ -29,34 +29,49 @@ func (s *Service) Cancel(ctx context.Context, executionID string, by policies.Su
 	if err != nil {
 		return err
 	}
-	tell := s.stopCleanUp
 	if first {
-		tell = s.spreadCancel
+		err = s.spreadCancel(ctx, e)
+	} else {
+		err = s.stopCleanUp(ctx, e, line)
 	}
-	if err := tell(ctx, e); err != nil {
+	if err != nil {
 		return err
 	}
 	return s.tellCancel(ctx, executionID)
 }
 
-// stopCleanUp tells a pipeline that was cancelled before that it is cancelled again: where it cleans up, that ends too.
-func (s *Service) stopCleanUp(ctx context.Context, e *models.Execution) error {
+// stopCleanUp tells a pipeline that was cancelled before that it is cancelled again, and the pipelines below it: where one
+// cleans up, that ends too. line is the one of the audit log.
+func (s *Service) stopCleanUp(ctx context.Context, e *models.Execution, line *models.AuditEntry) error {
 	if e.Kind != models.KindPipeline {
 		return nil
 	}
 	var d models.PipelineDefinition
-	if err := e.DefinitionInto(&d); err != nil || len(d.CleanUp()) == 0 {
+	if err := e.DefinitionInto(&d); err != nil {
 		return err
 	}
-	ctx, end := context.WithTimeout(ctx, s.cfg.StartTimeout)
-	defer end()
-	if err := s.client.SignalWorkflow(ctx, e.ID, "", workflows.SignalStop, nil); err != nil && !isGone(err) {
-		// Nobody repeats this one, so whoever asked must know.
-		p := problem.Wrap(problem.Unavailable, err, "the workflow service is not available: the clean-up goes on, try again")
-		p.RetryAfter = 5 * time.Second
-		return p
+	ids, err := s.store.OpenDescendants(ctx, e.ID, models.KindPipeline)
+	if err != nil {
+		return err
 	}
-	return nil
+	if len(d.CleanUp()) > 0 {
+		ids = append(ids, e.ID)
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	signal, end := context.WithTimeout(ctx, s.cfg.StartTimeout)
+	defer end()
+	for _, id := range ids {
+		if err := s.client.SignalWorkflow(signal, id, "", workflows.SignalStop, nil); err != nil && !isGone(err) {
+			// Nobody repeats this one, so whoever asked must know.
+			p := problem.Wrap(problem.Unavailable, err, "the workflow service is not available: the clean-up goes on, try again")
+			p.RetryAfter = 5 * time.Second
+			return p
+		}
+	}
+	line.Detail["clean_up"] = "asked to stop"
+	return s.store.Audit(ctx, *line)
 }
 
 // CancelOlder tells executions that they were cancelled in favour of a newer one; that they were is recorded already,
@@ -83,7 +98,7 @@ func (s *Service) spreadCancel(ctx context.Context, e *models.Execution) error {
 	if e.Kind != models.KindPipeline {
 		return nil
 	}
-	ids, err := s.store.OpenDescendants(ctx, e.ID)
+	ids, err := s.store.OpenDescendants(ctx, e.ID, "")
 	if err != nil {
 		return err
 	}

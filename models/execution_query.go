@@ -167,14 +167,14 @@ func (s *Store) SetResult(ctx context.Context, id string, r Result) error {
 	return s.writer(ctx).Model(&Execution{}).Where("id = ?", id).Update("result", b).Error
 }
 
-// OpenDescendants gives the executions below one, at any depth, that have not ended. Those beside it do not belong to it,
-// although they share its root.
-func (s *Store) OpenDescendants(ctx context.Context, id string) ([]string, error) {
+// OpenDescendants gives the executions below one, at any depth, that have not ended; kind narrows that, "" is all. Those
+// beside it do not belong to it, although they share its root.
+func (s *Store) OpenDescendants(ctx context.Context, id, kind string) ([]string, error) {
 	var ids []string
-	err := s.reader(ctx).Raw(`WITH RECURSIVE below (id, status) AS (
-		SELECT id, status FROM executions WHERE parent_id = ?
-		UNION ALL SELECT e.id, e.status FROM executions e JOIN below b ON e.parent_id = b.id
-	) SELECT id FROM below WHERE status IN ?`, id, openStatuses).Scan(&ids).Error
+	err := s.reader(ctx).Raw(`WITH RECURSIVE below (id, status, kind) AS (
+		SELECT id, status, kind FROM executions WHERE parent_id = ?
+		UNION ALL SELECT e.id, e.status, e.kind FROM executions e JOIN below b ON e.parent_id = b.id
+	) SELECT id FROM below WHERE status IN ? AND (? = '' OR kind = ?)`, id, openStatuses, kind, kind).Scan(&ids).Error
 	return ids, err
 }
 

@@ -415,7 +415,7 @@ func TestR10OpenDescendantsAreThoseBelow(t *testing.T) {
 			{nested, []string{inner.ID, deep.ID}},
 			{sibling, []string{}},
 		} {
-			ids, err := s.OpenDescendants(t.Context(), c.of.ID)
+			ids, err := s.OpenDescendants(t.Context(), c.of.ID, "")
 			require.NoError(t, err)
 			require.ElementsMatch(t, c.want, ids, c.of.SubjectName)
 		}
