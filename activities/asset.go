@@ -109,7 +109,21 @@ func (a *Assets) TriggerScan(ctx context.Context, in workflows.AssetScanSchedule
 	if err != nil {
 		return err
 	}
-	_, err = assets.TriggerScan(ctx, a.Triggers, r, models.Trigger{Type: "schedule"}, "asset-scan/"+key, nil)
+	// The schedule knows only of the workflow that called this, and that ends at once: a scan that is still at work is seen
+	// here.
+	key = "asset-scan/" + key
+	if _, err := a.Store.ExecutionByKey(ctx, key); !errors.Is(err, models.ErrNotFound) {
+		return err
+	}
+	open, err := a.Store.OpenExecutions(ctx, r.ID)
+	if err != nil {
+		return err
+	}
+	if open > 0 {
+		a.Log.InfoContext(ctx, "a scheduled scan is skipped: one is still at work", "registry", r.Name)
+		return nil
+	}
+	_, err = assets.TriggerScan(ctx, a.Triggers, r, models.Trigger{Type: "schedule"}, key, nil)
 	return err
 }
 

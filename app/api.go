@@ -55,12 +55,13 @@ func (a *App) API() (*api.Server, error) {
 	ownGroup := own.New(own.Options{
 		Store: a.Store, Policy: a.Policy, Scopes: scopes, Authenticator: auth, Executions: a.Service, Deliveries: a.Deliveries, Version: buildinfo.Version,
 		PublicURL: a.Config.PublicURL,
+		Schedules: a.Schedules,
 		Codec:     executions.NewCodec(a.Keys),
 	})
 	ownGroup.Rows = append(ownGroup.Rows, apipackages.SourceRows(apipackages.SourceOptions{Options: repositoryOptions, Mirrors: a.Mirrors,
 		CheckURL: func(url string) error { return fetch.CheckURL(url, a.sourcePolicy()) }})...)
 	ownGroup.Rows = append(ownGroup.Rows, apiassets.OwnRows(apiassets.OwnOptions{Store: a.Store, Service: a.Assets, Scopes: scopes,
-		Schedules: assets.Schedules{Client: a.Temporal}, Cancel: a.Service.Cancel})...)
+		Schedules: assets.Schedules{Store: a.Store, Client: a.Temporal}, Cancel: a.Service.Cancel})...)
 	groups := []api.Group{
 		apiassets.New(apiassets.Options{Service: a.Assets, Scopes: scopes, PublicURL: a.Config.PublicURL, Logger: a.Log}),
 		apipackages.New(repositoryOptions),

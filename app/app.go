@@ -33,6 +33,7 @@ import (
 	"slipway/models"
 	"slipway/packages"
 	"slipway/policies"
+	"slipway/schedules"
 	"slipway/worker"
 	"slipway/workflows"
 )
@@ -52,16 +53,18 @@ type App struct {
 	Packages  *packages.Service
 	Mirrors   *packages.Mirrors
 	Assets    *assets.Service
+	Schedules *schedules.Service
 	// Deliveries sends webhooks and mails.
 	Deliveries *deliveries.Service
 	Registry   *prometheus.Registry
 
-	metrics  *executions.Metrics
-	requests *api.Metrics
-	tracer   trace.Tracer
-	ctx      context.Context
-	cancel   context.CancelFunc
-	closers  []func() error
+	metrics   *executions.Metrics
+	requests  *api.Metrics
+	tracer    trace.Tracer
+	ctx       context.Context
+	cancel    context.CancelFunc
+	reconcile executions.ReconcileConfig
+	closers   []func() error
 }
 
 // Options change what Open does.
@@ -87,7 +90,7 @@ type Options struct {
 
 // Open puts a process together. Temporal need not be there; the database must be.
 func Open(ctx context.Context, cfg *config.Config, o Options) (_ *App, err error) {
-	a := &App{Config: cfg, Log: o.Log, Registry: prometheus.NewRegistry(), metrics: executions.NewMetrics(), requests: api.NewMetrics()}
+	a := &App{Config: cfg, Log: o.Log, Registry: prometheus.NewRegistry(), metrics: executions.NewMetrics(), requests: api.NewMetrics(), reconcile: o.Reconcile}
 	if a.Log == nil {
 		a.Log = telemetry.NewLogger(os.Stderr, cfg.LogLevel, cfg.LogFormat)
 	}
@@ -154,6 +157,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (_ *App, err error
 		SearchAttributes: executions.WatchSearchAttributes(a.ctx, a.Temporal, cfg.TemporalNamespace, a.Log),
 		Reconcile:        o.Reconcile,
 	})
+	a.Schedules = schedules.New(a.Store, a.Service, a.Policy, a.Temporal, a.Log)
 	a.Inventory = &inventory.Service{Store: a.Store, Blob: a.Blobs, MaxPackage: cfg.PackageLimit, Logger: a.Log}
 	if err := a.openDeliveries(o.Backoff); err != nil {
 		return nil, err
@@ -191,6 +195,7 @@ func (a *App) Close() error {
 func (a *App) Reconcile(ctx context.Context) {
 	var all sync.WaitGroup
 	all.Go(func() { a.Service.Reconcile(ctx) })
+	all.Go(func() { a.Schedules.Reconcile(ctx, a.reconcile.Every) })
 	all.Go(func() { a.Inventory.RunSweeper(ctx) })
 	all.Go(func() { a.sweepTokens(ctx) })
 	all.Go(func() { a.Deliveries.Run(ctx) })

@@ -97,16 +97,21 @@ func (a *App) StartWorker(ctx context.Context, o WorkerOptions) (_ *Worker, err 
 	if len(queues) == 0 {
 		queues = a.Config.Queues
 	}
-	w.worker, err = worker.Start(ctx, worker.Options{Client: a.Temporal, Queues: queues, Executions: a.Activities(), Scripts: scripts,
+	w.worker, err = worker.Start(ctx, worker.Options{Client: a.Temporal, Queues: queues, Executions: a.Activities(), Schedules: &activities.Schedules{Service: a.Schedules}, Scripts: scripts,
 		MaxScripts: a.Config.Scripts, Drain: o.Drain, Log: a.Log, Register: func(queue string, r sdk.Registry) bool {
 			return mirror.Register(queue, r) || images.Register(queue, r) || outgoing.Register(queue, r)
 		}})
-	if err == nil && (len(queues) == 0 || slices.Contains(queues, workflows.QueuePackages)) {
-		go func() {
-			if err := a.Mirrors.Synchronize(a.ctx); err != nil && a.ctx.Err() == nil {
-				a.Log.Warn("the schedules of package sources could not be compared with the database", "error", err)
-			}
-		}()
+	for queue, synchronize := range map[string]func(context.Context) error{
+		workflows.QueuePackages: a.Mirrors.Synchronize,
+		workflows.QueueAssets:   assets.Schedules{Store: a.Store, Client: a.Temporal}.Synchronize,
+	} {
+		if err == nil && (len(queues) == 0 || slices.Contains(queues, queue)) {
+			go func() {
+				if err := synchronize(a.ctx); err != nil && a.ctx.Err() == nil {
+					a.Log.Warn("schedules could not be compared with the database", "queue", queue, "error", err)
+				}
+			}()
+		}
 	}
 	return w, err
 }

@@ -3,17 +3,17 @@ package assets
 import (
 	"context"
 	"errors"
-	"time"
+	"fmt"
+	"slices"
 
-	"go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/temporal"
 
 	"slipway/executions"
+	"slipway/internal/cron"
 	"slipway/internal/problem"
 	"slipway/models"
 	"slipway/policies"
+	"slipway/schedules"
 	"slipway/workflows"
 )
 
@@ -32,52 +32,61 @@ func (s *Service) ScanRegistry(ctx context.Context, r *models.AssetRegistry, by 
 }
 
 // Schedules keeps the Temporal schedules of registries. Each starts a small workflow that triggers the scan.
-type Schedules struct{ Client client.Client }
+type Schedules struct {
+	Store  *models.Store
+	Client client.Client
+}
 
 // scheduleID is the id of the schedule of a registry.
-func scheduleID(registryID string) string { return "asset-scan-" + registryID }
+func scheduleID(registryID string) string { return scheduleIDPrefix + registryID }
 
-// Put makes the schedule of a registry what the registry says: it is made, changed, or removed where there is none. A cron
-// expression that Temporal does not take is a problem of the field schedule. While a scan runs, the next one waits for
-// its turn in the schedule and no more than one waits.
+const scheduleIDPrefix = "asset-scan-"
+
+// Put makes the schedule of a registry what the registry says: it is made, changed, or removed where there is none. A wrong
+// cron expression is a problem of the field schedule.
 func (s Schedules) Put(ctx context.Context, r *models.AssetRegistry) error {
 	if r.Schedule == "" {
 		return s.Remove(ctx, r.ID)
 	}
-	action := &client.ScheduleWorkflowAction{
-		ID: scheduleID(r.ID), Workflow: workflows.AssetScanScheduleWorkflow, TaskQueue: workflows.QueueAssets,
-		Args: []any{workflows.AssetScanScheduleInput{RegistryID: r.ID}}, WorkflowExecutionTimeout: time.Hour,
+	e, err := scheduleEntry(r)
+	if err != nil {
+		return err
 	}
-	spec := client.ScheduleSpec{CronExpressions: []string{r.Schedule}}
-	_, err := s.Client.ScheduleClient().Create(ctx, client.ScheduleOptions{ID: scheduleID(r.ID), Spec: spec, Action: action,
-		Overlap: enums.SCHEDULE_OVERLAP_POLICY_BUFFER_ONE, CatchupWindow: time.Hour})
-	if errors.Is(err, temporal.ErrScheduleAlreadyRunning) {
-		err = s.Client.ScheduleClient().GetHandle(ctx, scheduleID(r.ID)).Update(ctx, client.ScheduleUpdateOptions{
-			DoUpdate: func(in client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
-				schedule := in.Description.Schedule
-				schedule.Spec, schedule.Action = &spec, action
-				return &client.ScheduleUpdate{Schedule: &schedule}, nil
-			}})
+	return schedules.Timetable{Client: s.Client}.Put(ctx, e)
+}
+
+func scheduleEntry(r *models.AssetRegistry) (schedules.Entry, error) {
+	x, err := cron.Parse(r.Schedule)
+	if err != nil {
+		return schedules.Entry{}, problem.BadField("schedule", "expected a cron expression such as 0 3 * * *: %s", err.Error())
 	}
-	var wrong *serviceerror.InvalidArgument
-	var away *serviceerror.Unavailable
-	switch {
-	case errors.As(err, &wrong):
-		return problem.BadField("schedule", "expected a cron expression such as 0 3 * * *: %s", wrong.Message)
-	case errors.As(err, &away), errors.Is(err, context.DeadlineExceeded):
-		p := problem.Wrap(problem.Unavailable, err, "the workflow service is not available: the schedule was not changed, try again")
-		p.RetryAfter = 5 * time.Second
-		return p
-	}
-	return err
+	return schedules.Entry{ID: scheduleID(r.ID), Expressions: []cron.Expression{x}, Workflow: workflows.AssetScanScheduleWorkflow,
+		Input: workflows.AssetScanScheduleInput{RegistryID: r.ID}, TaskQueue: workflows.QueueAssets, Summary: "scan of registry " + r.Name}, nil
 }
 
 // Remove removes the schedule of a registry, if it has one.
 func (s Schedules) Remove(ctx context.Context, registryID string) error {
-	err := s.Client.ScheduleClient().GetHandle(ctx, scheduleID(registryID)).Delete(ctx)
-	var gone *serviceerror.NotFound
-	if errors.As(err, &gone) {
-		return nil
+	return schedules.Timetable{Client: s.Client}.Remove(ctx, scheduleID(registryID))
+}
+
+// Synchronize makes the schedules what the database says, after a restart of Temporal from nothing or a restored backup.
+func (s Schedules) Synchronize(ctx context.Context) error {
+	list, err := s.Store.ListScheduledAssetRegistries(ctx)
+	if err != nil {
+		return err
 	}
-	return err
+	var entries []schedules.Entry
+	var errs []error
+	for i := range list {
+		e, err := scheduleEntry(&list[i])
+		if err != nil {
+			errs = append(errs, fmt.Errorf("registry %s: %w", list[i].Name, err)) // the others are still looked at
+			continue
+		}
+		entries = append(entries, e)
+	}
+	return errors.Join(append(errs, schedules.Timetable{Client: s.Client}.Synchronize(ctx, scheduleIDPrefix, entries, func(ctx context.Context, id string) (bool, error) {
+		list, err := s.Store.ListScheduledAssetRegistries(ctx)
+		return slices.ContainsFunc(list, func(r models.AssetRegistry) bool { return scheduleID(r.ID) == id }), err
+	}))...)
 }

@@ -105,6 +105,11 @@ func (s *Store) ListAssetRegistries(ctx context.Context, organizationID string) 
 	return all[AssetRegistry](s.reader(ctx).Where("organization_id = ?", organizationID).Order("name"))
 }
 
+// ListScheduledAssetRegistries gives the registries of all organizations that are scanned at certain times.
+func (s *Store) ListScheduledAssetRegistries(ctx context.Context) ([]AssetRegistry, error) {
+	return all[AssetRegistry](s.reader(ctx).Where("schedule <> ''").Order("id"))
+}
+
 // DeleteAssetRegistry removes a registry and the progress of its scans. Its assets stay.
 func (s *Store) DeleteAssetRegistry(ctx context.Context, id string) error {
 	return found(s.writer(ctx).Where("id = ?", id).Delete(&AssetRegistry{}))

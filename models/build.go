@@ -265,7 +265,10 @@ func (s *Store) DeleteBuild(ctx context.Context, id string) error {
 		if err := tx.refuseActive(ctx, "subject_id = ?", id); err != nil {
 			return err
 		}
-		return found(tx.writer(ctx).Where("id = ?", id).Delete(&Build{}))
+		if err := found(tx.writer(ctx).Where("id = ?", id).Delete(&Build{})); err != nil {
+			return err
+		}
+		return tx.removeSchedules(ctx, "subject_id = ?", id).Error
 	})
 }
 

@@ -161,6 +161,9 @@ func (s *Store) DeleteEnvironment(ctx context.Context, id string) error {
 				return err
 			}
 		}
+		if err := tx.removeSchedules(ctx, "environment_id = ?", id).Error; err != nil {
+			return err
+		}
 		return found(tx.writer(ctx).Where("id = ?", id).Delete(&Environment{}))
 	})
 }

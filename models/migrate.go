@@ -22,6 +22,7 @@ var migrations = []*gormigrate.Migration{
 	migration0006Packages,
 	migration0007Steps,
 	migration0008Limits,
+	migration0009Schedules,
 	migration0010Deliveries,
 	migration0011ReleaseSearch,
 	migration0012Assets,

@@ -122,7 +122,10 @@ func (s *Store) DeletePipeline(ctx context.Context, id string) error {
 		if err := tx.writer(ctx).Where("pipeline_id = ?", id).Delete(&PipelineTrigger{}).Error; err != nil {
 			return err
 		}
-		return found(tx.writer(ctx).Where("id = ?", id).Delete(&Pipeline{}))
+		if err := found(tx.writer(ctx).Where("id = ?", id).Delete(&Pipeline{})); err != nil {
+			return err
+		}
+		return tx.removeSchedules(ctx, "subject_id = ?", id).Error
 	})
 }
 

@@ -38,6 +38,9 @@ func (s *Store) DeleteProjectContents(ctx context.Context, projectID string) err
 				return err
 			}
 		}
+		if err := tx.removeSchedules(ctx, "project_id = ?", projectID).Error; err != nil {
+			return err
+		}
 		return tx.DeleteProject(ctx, projectID)
 	})
 }

@@ -2,16 +2,15 @@ package packages
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"slices"
 	"time"
 
 	"go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 
 	"slipway/internal/problem"
 	"slipway/models"
+	"slipway/schedules"
 	"slipway/workflows"
 )
 
@@ -42,29 +41,16 @@ func scheduleID(packageID int64) string { return workflows.PackageMirrorID(packa
 
 // Schedule makes Temporal ask for the mirroring of a package at an interval; 0 ends that. Doing it twice is doing it once.
 func (m *Mirrors) Schedule(ctx context.Context, packageID int64, every time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, startLimit)
-	defer cancel()
-	handle := m.Client.ScheduleClient().GetHandle(ctx, scheduleID(packageID))
-	var missing *serviceerror.NotFound
+	t := schedules.Timetable{Client: m.Client}
 	if every == 0 {
-		if err := handle.Delete(ctx); err != nil && !errors.As(err, &missing) {
-			return away(err)
-		}
-		return nil
+		return t.Remove(ctx, scheduleID(packageID))
 	}
-	spec := client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: every}}}
-	action := &client.ScheduleWorkflowAction{ID: scheduleID(packageID), Workflow: workflows.PackageMirrorScheduleWorkflow,
-		Args: []any{workflows.PackageMirrorInput{PackageID: packageID}}, TaskQueue: workflows.QueuePackages}
-	err := handle.Update(ctx, client.ScheduleUpdateOptions{DoUpdate: func(in client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
-		s := in.Description.Schedule
-		s.Spec, s.Action = &spec, action
-		return &client.ScheduleUpdate{Schedule: &s}, nil
-	}})
-	if errors.As(err, &missing) {
-		_, err = m.Client.ScheduleClient().Create(ctx, client.ScheduleOptions{ID: scheduleID(packageID), Spec: spec, Action: action,
-			Overlap: enums.SCHEDULE_OVERLAP_POLICY_SKIP})
-	}
-	return away(err)
+	return t.Put(ctx, scheduleEntry(packageID, every))
+}
+
+func scheduleEntry(packageID int64, every time.Duration) schedules.Entry {
+	return schedules.Entry{ID: scheduleID(packageID), Every: every, Workflow: workflows.PackageMirrorScheduleWorkflow,
+		Input: workflows.PackageMirrorInput{PackageID: packageID}, TaskQueue: workflows.QueuePackages, OneAtATime: true}
 }
 
 // Synchronize makes the schedules what the database says, after a restart of Temporal from nothing or a restored backup.
@@ -73,12 +59,16 @@ func (m *Mirrors) Synchronize(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var entries []schedules.Entry
 	for i := range list {
-		if err := m.Schedule(ctx, list[i].PackageID, time.Duration(list[i].IntervalSeconds)*time.Second); err != nil {
-			return fmt.Errorf("schedule the mirroring of package %d: %w", list[i].PackageID, err)
+		if list[i].IntervalSeconds > 0 {
+			entries = append(entries, scheduleEntry(list[i].PackageID, time.Duration(list[i].IntervalSeconds)*time.Second))
 		}
 	}
-	return nil
+	return schedules.Timetable{Client: m.Client}.Synchronize(ctx, "package-mirror-", entries, func(ctx context.Context, id string) (bool, error) {
+		list, err := m.Store.ListPackageSources(ctx)
+		return slices.ContainsFunc(list, func(p models.PackageSource) bool { return p.IntervalSeconds > 0 && scheduleID(p.PackageID) == id }), err
+	})
 }
 
 func away(err error) error {

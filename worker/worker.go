@@ -28,6 +28,8 @@ type Options struct {
 	// Queues to serve; empty means Queues.
 	Queues     []string
 	Executions *activities.Executions
+	// Schedules may be nil where pipelines are not served.
+	Schedules *activities.Schedules
 	// Scripts may be nil where only pipelines are served.
 	Scripts *activities.Scripts
 	// MaxScripts is how many builds and deployments run at once on each queue.
@@ -122,6 +124,10 @@ func register(o Options, queue string, r sdk.Registry) error {
 	}
 	if queue == workflows.QueuePipelines {
 		wf(workflows.Pipeline, workflows.PipelineWorkflow)
+		if o.Schedules != nil {
+			wf(workflows.Schedule, workflows.ScheduleWorkflow)
+			act(o.Schedules.Fire, workflows.ActivityFireSchedule)
+		}
 		shared()
 		return nil
 	}

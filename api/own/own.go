@@ -42,7 +42,8 @@ type Options struct {
 	// PublicURL is what links to confirmations begin with; "" makes them paths of this server.
 	PublicURL string
 	// Codec decrypts the payloads of workflow histories.
-	Codec converter.PayloadCodec
+	Codec     converter.PayloadCodec
+	Schedules Schedules
 	// Version is the program's.
 	Version string
 }
@@ -71,6 +72,7 @@ func New(o Options) api.Group {
 		s.notificationRows(),
 		s.deliveryRows(),
 		s.codecRows(),
+		s.scheduleRows(),
 	)}
 }
 

@@ -1,0 +1,148 @@
+package schedules
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/client"
+
+	"slipway/internal/problem"
+	"slipway/models"
+)
+
+const (
+	reconcileEvery = 2 * time.Second
+	// compareEvery is how often all of Temporal's schedules are compared with the rows.
+	compareEvery = 5 * time.Minute
+)
+
+// Reconcile keeps Temporal's schedules in agreement with the rows until ctx ends, and starts what waits. Any number of
+// processes may run it.
+func (s *Service) Reconcile(ctx context.Context, every time.Duration) {
+	if every == 0 {
+		every = reconcileEvery
+	}
+	t := time.NewTicker(every)
+	defer t.Stop()
+	var compared time.Time
+	for {
+		err := s.reconcileOnce(ctx)
+		if err == nil && time.Since(compared) >= compareEvery {
+			if err = s.Compare(ctx); err == nil {
+				compared = time.Now()
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			s.Log.WarnContext(ctx, "the schedules could not be reconciled", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
+
+func (s *Service) reconcileOnce(ctx context.Context) error {
+	ids, err := s.Store.SchedulesUnsynced(ctx, 100)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := s.synchronize(ctx, id); err != nil {
+			return err // the others would only wait for the same time-out
+		}
+	}
+	waiting, err := s.Store.SchedulesWithWaitingRuns(ctx)
+	if err != nil || len(waiting) == 0 {
+		return err
+	}
+	// A trigger that Temporal does not take costs an abandoned execution each time.
+	health, cancel := context.WithTimeout(ctx, timetableLimit)
+	defer cancel()
+	if _, err := s.Timetable.Client.CheckHealth(health, &client.CheckHealthRequest{}); err != nil {
+		return fault(err)
+	}
+	var errs []error
+	for _, id := range waiting {
+		errs = append(errs, s.startWaiting(ctx, id))
+	}
+	return errors.Join(errs...)
+}
+
+// synchronize makes Temporal's schedule what the row says. Two processes that do it at once may write the older version
+// last: whoever finds that the row has moved on writes again.
+func (s *Service) synchronize(ctx context.Context, id string) error {
+	for range 5 {
+		c, err := s.Store.ScheduleByID(ctx, id)
+		if errors.Is(err, models.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if c.RemovedAt != nil {
+			if err := s.Timetable.Remove(ctx, TemporalID(id)); err != nil {
+				return err
+			}
+			return s.Store.PurgeSchedule(ctx, id)
+		}
+		e, err := entry(c)
+		if err == nil {
+			err = s.Timetable.Put(ctx, e)
+		}
+		refused := ""
+		var p *problem.Error
+		switch {
+		case errors.Is(err, ErrRefused):
+			refused = err.Error()
+		case errors.As(err, &p) && p.Kind == problem.Invalid:
+			refused = p.Error() // it was saved by a version that took it
+		case err != nil:
+			return err
+		}
+		if err = s.Store.ScheduleSynced(ctx, id, c.Version, refused); !errors.Is(err, models.ErrConflict) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Compare looks for schedules that Temporal has lost, or paused, or should not have, after a restart from nothing or a
+// restored backup, or where somebody changed one in the Web UI.
+func (s *Service) Compare(ctx context.Context) error {
+	rows, err := s.Store.ScheduleIDs(ctx)
+	if err != nil {
+		return err
+	}
+	have, err := s.Timetable.List(ctx, idPrefix)
+	if err != nil {
+		return err
+	}
+	for id, paused := range rows {
+		if is, ok := have[TemporalID(id)]; ok && is == paused {
+			continue
+		}
+		if err := s.synchronize(ctx, id); err != nil {
+			return err
+		}
+	}
+	for temporalID := range have {
+		id := strings.TrimPrefix(temporalID, idPrefix)
+		if _, ok := rows[id]; ok {
+			continue
+		}
+		if _, err := s.Store.ScheduleByID(ctx, id); !errors.Is(err, models.ErrNotFound) {
+			if err != nil {
+				return err
+			}
+			continue // it came meanwhile, or is being removed
+		}
+		if err := s.Timetable.Remove(ctx, temporalID); err != nil {
+			return err
+		}
+	}
+	return nil
+}

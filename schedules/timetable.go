@@ -1,0 +1,196 @@
+package schedules
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"slipway/internal/cron"
+	"slipway/internal/problem"
+)
+
+// timetableLimit is how long a caller waits for Temporal.
+const timetableLimit = 5 * time.Second
+
+// Timetable keeps Temporal's schedules. It is the one place that does: builds and pipelines, the mirroring of packages and
+// the scans of registries use it. Whoever uses it has rows that are the truth, and makes Temporal agree with them.
+type Timetable struct{ Client client.Client }
+
+// Entry is what a Temporal schedule should be: at which times it starts which workflow. The workflow must be a small one
+// that triggers the work and ends: a schedule's own overlap policy and pauses know nothing of executions.
+type Entry struct {
+	// ID is the schedule's, and the beginning of its workflows' ids: Temporal appends the time that is meant.
+	ID string
+	// Times are the union of Expressions, on the clock of TimeZone (an IANA name, "" is UTC), and of Every.
+	Expressions []cron.Expression
+	TimeZone    string
+	Every       time.Duration
+	Jitter      time.Duration
+	Workflow    string
+	Input       any
+	TaskQueue   string
+	// CatchUp is how late it may start something after Temporal was away; 0 means an hour. Temporal takes no less than ten
+	// seconds.
+	CatchUp time.Duration
+	// OneAtATime leaves a time out at which the workflow of an earlier one has not ended. Otherwise they start beside each
+	// other.
+	OneAtATime bool
+	Paused     bool
+	Note       string
+	// Summary says in the Web UI what this is.
+	Summary string
+}
+
+// ErrRefused says that Temporal takes an entry at no time: it does not know the time zone, say.
+var ErrRefused = errors.New("the workflow service refuses this schedule")
+
+// Put makes a schedule what e says: it is made, or changed. Doing it twice is doing it once. While Temporal is away the
+// error is a problem of kind Unavailable.
+func (t Timetable) Put(ctx context.Context, e Entry) error {
+	ctx, cancel := context.WithTimeout(ctx, timetableLimit)
+	defer cancel()
+	if e.CatchUp == 0 {
+		e.CatchUp = time.Hour
+	}
+	overlap := enums.SCHEDULE_OVERLAP_POLICY_ALLOW_ALL
+	if e.OneAtATime {
+		overlap = enums.SCHEDULE_OVERLAP_POLICY_SKIP
+	}
+	action := &client.ScheduleWorkflowAction{ID: e.ID, Workflow: e.Workflow, Args: []any{e.Input}, TaskQueue: e.TaskQueue, StaticSummary: e.Summary}
+	spec := e.spec()
+	c := t.Client.ScheduleClient()
+	update := func() error {
+		return c.GetHandle(ctx, e.ID).Update(ctx, client.ScheduleUpdateOptions{DoUpdate: func(client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
+			return &client.ScheduleUpdate{Schedule: &client.Schedule{Action: action, Spec: &spec,
+				Policy: &client.SchedulePolicies{Overlap: overlap, CatchupWindow: e.CatchUp}, State: &client.ScheduleState{Paused: e.Paused, Note: e.Note}}}, nil
+		}})
+	}
+	err := update()
+	var missing *serviceerror.NotFound
+	if errors.As(err, &missing) {
+		_, err = c.Create(ctx, client.ScheduleOptions{ID: e.ID, Spec: spec, Action: action, Overlap: overlap, CatchupWindow: e.CatchUp, Paused: e.Paused, Note: e.Note})
+		if errors.Is(err, temporal.ErrScheduleAlreadyRunning) {
+			err = update() // somebody was quicker
+		}
+	}
+	return fault(err)
+}
+
+// Remove removes a schedule, if it is there.
+func (t Timetable) Remove(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, timetableLimit)
+	defer cancel()
+	err := t.Client.ScheduleClient().GetHandle(ctx, id).Delete(ctx)
+	var missing *serviceerror.NotFound
+	if errors.As(err, &missing) {
+		return nil
+	}
+	return fault(err)
+}
+
+// List gives the ids that begin with a prefix, and whether they are paused. Temporal's list may be a moment behind.
+func (t Timetable) List(ctx context.Context, prefix string) (map[string]bool, error) {
+	list, err := t.Client.ScheduleClient().List(ctx, client.ScheduleListOptions{})
+	if err != nil {
+		return nil, fault(err)
+	}
+	ids := map[string]bool{}
+	for list.HasNext() {
+		e, err := list.Next()
+		if err != nil {
+			return nil, fault(err)
+		}
+		if strings.HasPrefix(e.ID, prefix) {
+			ids[e.ID] = e.Paused
+		}
+	}
+	return ids, nil
+}
+
+// Synchronize makes the schedules whose ids begin with a prefix what the entries say, after a restart of Temporal from
+// nothing or of the database from a backup. wanted is asked again before a schedule that nobody named is removed: it may
+// have come meanwhile.
+func (t Timetable) Synchronize(ctx context.Context, prefix string, entries []Entry, wanted func(ctx context.Context, id string) (bool, error)) error {
+	named := map[string]bool{}
+	for _, e := range entries {
+		named[e.ID] = true
+		if err := t.Put(ctx, e); err != nil {
+			return fmt.Errorf("schedule %s: %w", e.ID, err)
+		}
+	}
+	have, err := t.List(ctx, prefix)
+	if err != nil {
+		return err
+	}
+	for id := range have {
+		if named[id] {
+			continue
+		}
+		keep, err := wanted(ctx, id)
+		if err != nil {
+			return err
+		}
+		if !keep {
+			if err := t.Remove(ctx, id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// spec is the entry's times in Temporal's words. Calendars and not cron text: Temporal reads some expressions otherwise
+// than crontab(5) does.
+func (e Entry) spec() client.ScheduleSpec {
+	spec := client.ScheduleSpec{TimeZoneName: e.TimeZone, Jitter: e.Jitter}
+	if e.Every > 0 {
+		spec.Intervals = append(spec.Intervals, client.ScheduleIntervalSpec{Every: e.Every})
+	}
+	for _, x := range e.Expressions {
+		if x.Every > 0 {
+			spec.Intervals = append(spec.Intervals, client.ScheduleIntervalSpec{Every: x.Every})
+		}
+		for _, c := range x.Calendars {
+			spec.Calendars = append(spec.Calendars, client.ScheduleCalendarSpec{Minute: ranges(c.Minute), Hour: ranges(c.Hour), DayOfMonth: ranges(c.Day),
+				Month: ranges(c.Month), DayOfWeek: ranges(c.Weekday)})
+		}
+	}
+	return spec
+}
+
+// ranges are the runs of neighbours in a set.
+func ranges(s cron.Set) []client.ScheduleRange {
+	var list []client.ScheduleRange
+	for n := 0; n < 64; n++ {
+		if !s.Has(n) {
+			continue
+		}
+		first := n
+		for s.Has(n + 1) {
+			n++
+		}
+		list = append(list, client.ScheduleRange{Start: first, End: n})
+	}
+	return list
+}
+
+// fault turns Temporal's errors into what callers may be told.
+func fault(err error) error {
+	var refused *serviceerror.InvalidArgument
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refused):
+		return fmt.Errorf("%w: %s", ErrRefused, refused.Message)
+	}
+	e := problem.Wrap(problem.Unavailable, err, "the workflow service is not available, try again")
+	e.RetryAfter = 5 * time.Second
+	return e
+}
