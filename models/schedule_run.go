@@ -116,15 +116,16 @@ func (s *Store) PlaceRun(ctx context.Context, r ScheduleRun) (isNew bool, err er
 		return false, err
 	}
 	r.ID, r.CreatedAt = NewID(), s.Now()
-	if r.State == "" {
+	switch {
+	case r.State != "":
+	case r.Backfill: // asked for by a person, and bounded
+		r.State = RunWaiting
+	default:
 		others, err := s.unendedRuns(ctx, r.ScheduleID)
 		if err != nil {
 			return false, err
 		}
 		a := Arrive(r.Overlap, others)
-		if r.Backfill {
-			a = Arrival{State: RunWaiting} // asked for by a person, and bounded
-		}
 		r.State, r.Reason = a.State, a.Reason
 		if len(a.Skip) > 0 {
 			if err := s.writer(ctx).Model(&ScheduleRun{}).Where("id IN ?", a.Skip).
@@ -139,6 +140,9 @@ func (s *Store) PlaceRun(ctx context.Context, r ScheduleRun) (isNew bool, err er
 	}
 	if err := s.writer(ctx).Create(&r).Error; err != nil {
 		return false, err
+	}
+	if r.Backfill {
+		return true, nil // the next ordinary run forgets
 	}
 	return true, s.forgetRuns(ctx, r.ScheduleID)
 }

@@ -36,6 +36,9 @@ func (s *Service) Fire(ctx context.Context, id string, nominal, began time.Time)
 		if c.Paused {
 			return nil // Temporal has not heard of it yet
 		}
+		if t, err := entry(c); err == nil && t.Stray(nominal) {
+			return nil
+		}
 		r := models.ScheduleRun{ScheduleID: id, Nominal: nominal.Unix(), Overlap: c.Overlap}
 		// Temporal sees to its own catch-up window; this is for the time without a worker.
 		if late := tx.Now().Sub(began); late > time.Duration(c.CatchUpSeconds)*time.Second {

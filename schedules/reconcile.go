@@ -30,7 +30,8 @@ func (s *Service) Reconcile(ctx context.Context, every time.Duration) {
 	for {
 		err := s.reconcileOnce(ctx)
 		if err == nil && time.Since(compared) >= compareEvery {
-			if err = s.Compare(ctx); err == nil {
+			// At first all are written again: the rules of a time zone may have changed with the program.
+			if err = s.Compare(ctx, compared.IsZero()); err == nil {
 				compared = time.Now()
 			}
 		}
@@ -111,8 +112,8 @@ func (s *Service) synchronize(ctx context.Context, id string) error {
 }
 
 // Compare looks for schedules that Temporal has lost, or paused, or should not have, after a restart from nothing or a
-// restored backup, or where somebody changed one in the Web UI.
-func (s *Service) Compare(ctx context.Context) error {
+// restored backup, or where somebody paused one in the Web UI. all writes those again that look right, too.
+func (s *Service) Compare(ctx context.Context, all bool) error {
 	rows, err := s.Store.ScheduleIDs(ctx)
 	if err != nil {
 		return err
@@ -122,7 +123,7 @@ func (s *Service) Compare(ctx context.Context) error {
 		return err
 	}
 	for id, paused := range rows {
-		if is, ok := have[TemporalID(id)]; ok && is == paused {
+		if is, ok := have[TemporalID(id)]; ok && is == paused && !all {
 			continue
 		}
 		if err := s.synchronize(ctx, id); err != nil {

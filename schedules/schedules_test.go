@@ -138,7 +138,9 @@ func TestOverlapHoldsForTimesThatComeAtOnce(t *testing.T) {
 			}
 		}
 		wg.Wait()
-		count := func(c *models.Schedule, state string) int { return strings.Count(strings.Join(x.states(c), " "), state) }
+		count := func(c *models.Schedule, state string) int {
+			return strings.Count(strings.Join(x.states(c), " "), state)
+		}
 		require.Equal(t, []int{1, 19}, []int{count(skip, "new"), count(skip, "skipped")})
 		require.Equal(t, []int{1, 19}, []int{count(queue, "new"), count(queue, "waiting")})
 	})
@@ -418,7 +420,7 @@ func TestR5TemporalIsToldLater(t *testing.T) {
 		temporal.Set(schedules.TemporalID("of-nobody"), &client.Schedule{State: &client.ScheduleState{}})
 		temporal.Set("of-another-part", &client.Schedule{State: &client.ScheduleState{}})
 		temporal.Get(schedules.TemporalID(c.ID)).State.Paused = false
-		require.NoError(t, x.service.Compare(ctx))
+		require.NoError(t, x.service.Compare(ctx, false))
 		require.NotNil(t, temporal.Get(schedules.TemporalID(other.ID)))
 		require.Nil(t, temporal.Get(schedules.TemporalID("of-nobody")))
 		require.NotNil(t, temporal.Get("of-another-part"))

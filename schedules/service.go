@@ -304,11 +304,11 @@ func (s *Service) Backfill(ctx context.Context, c *models.Schedule, from, to tim
 
 // entry is what Temporal's schedule should be.
 func entry(c *models.Schedule) (Entry, error) {
-	list, err := expressions(c)
+	list, z, err := times(c)
 	if err != nil {
 		return Entry{}, err
 	}
-	return Entry{ID: TemporalID(c.ID), Expressions: list, TimeZone: c.TimeZone, Jitter: time.Duration(c.JitterSeconds) * time.Second,
+	return Entry{ID: TemporalID(c.ID), Expressions: list, Zone: z, Jitter: time.Duration(c.JitterSeconds) * time.Second,
 		Workflow: workflows.ScheduleWorkflow, Input: workflows.ScheduleInput{ScheduleID: c.ID}, TaskQueue: workflows.QueuePipelines,
 		CatchUp: time.Duration(c.CatchUpSeconds) * time.Second, Paused: c.Paused, Note: c.Note,
 		Summary: fmt.Sprintf("schedule %s of %s %s", c.Name, c.Kind, c.SubjectName)}, nil

@@ -28,9 +28,10 @@ type Timetable struct{ Client client.Client }
 type Entry struct {
 	// ID is the schedule's, and the beginning of its workflows' ids: Temporal appends the time that is meant.
 	ID string
-	// Times are the union of Expressions, on the clock of TimeZone (an IANA name, "" is UTC), and of Every.
+	// Times are the union of Expressions, on the clock of Zone (nil is UTC), and of Every. In a zone that is not UTC, Temporal
+	// starts the workflow at other times, too: see Stray.
 	Expressions []cron.Expression
-	TimeZone    string
+	Zone        *time.Location
 	Every       time.Duration
 	Jitter      time.Duration
 	Workflow    string
@@ -146,10 +147,16 @@ func (t Timetable) Synchronize(ctx context.Context, prefix string, entries []Ent
 	return nil
 }
 
-// spec is the entry's times in Temporal's words. Calendars and not cron text: Temporal reads some expressions otherwise
-// than crontab(5) does.
+// spec is the entry's times in Temporal's words. Calendars and not cron text, since Temporal reads some expressions
+// otherwise than crontab(5) does. And always on the clock of UTC: on the day on which a clock is set back, Temporal (1.29)
+// leaves times out in zones east of Greenwich, up to an hour and a half of them, and invents others.
 func (e Entry) spec() client.ScheduleSpec {
-	spec := client.ScheduleSpec{TimeZoneName: e.TimeZone, Jitter: e.Jitter}
+	spec := client.ScheduleSpec{Jitter: e.Jitter}
+	zone := e.Zone
+	if zone == nil {
+		zone = time.UTC
+	}
+	offsets := cron.Offsets(zone, time.Now())
 	if e.Every > 0 {
 		spec.Intervals = append(spec.Intervals, client.ScheduleIntervalSpec{Every: e.Every})
 	}
@@ -157,12 +164,18 @@ func (e Entry) spec() client.ScheduleSpec {
 		if x.Every > 0 {
 			spec.Intervals = append(spec.Intervals, client.ScheduleIntervalSpec{Every: x.Every})
 		}
-		for _, c := range x.Calendars {
+		for _, c := range x.InUTC(offsets) {
 			spec.Calendars = append(spec.Calendars, client.ScheduleCalendarSpec{Minute: ranges(c.Minute), Hour: ranges(c.Hour), DayOfMonth: ranges(c.Day),
 				Month: ranges(c.Month), DayOfWeek: ranges(c.Weekday)})
 		}
 	}
 	return spec
+}
+
+// Stray says whether a time at which a schedule started its workflow is none of the entry's: Temporal is given the hours
+// that a zone's clock can show with and without daylight saving, of which one is right.
+func (e Entry) Stray(nominal time.Time) bool {
+	return e.Zone != nil && cron.Stray(e.Expressions, e.Zone, cron.Offsets(e.Zone, nominal), nominal)
 }
 
 // ranges are the runs of neighbours in a set.

@@ -47,11 +47,14 @@ func TestNext(t *testing.T) {
 		{"Asia/Kolkata", "2026-01-01T00:00:00Z", []string{"0 6 * * *"}, []string{"2026-01-01T06:00:00+05:30"}},
 		// Clocks go from 02:00 to 03:00 on 2026-03-29: there is no 02:30 on that day.
 		{"Europe/Berlin", "2026-03-27T12:00:00Z", []string{"30 2 * * *"}, []string{"2026-03-28T02:30:00+01:00", "2026-03-30T02:30:00+02:00"}},
-		// And back from 03:00 to 02:00 on 2026-10-25: there are two.
-		{"Europe/Berlin", "2026-10-24T12:00:00Z", []string{"30 2 * * *"}, []string{"2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00", "2026-10-26T02:30:00+01:00"}},
+		// And back from 03:00 to 02:00 on 2026-10-25: there are two, of which the first counts, except for what runs every hour.
+		{"Europe/Berlin", "2026-10-24T12:00:00Z", []string{"30 2 * * *"}, []string{"2026-10-25T02:30:00+02:00", "2026-10-26T02:30:00+01:00"}},
+		{"Europe/Berlin", "2026-10-24T23:30:00Z", []string{"30 * * * *"}, []string{"2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00", "2026-10-25T03:30:00+01:00"}},
+		{"America/New_York", "2026-11-01T03:00:00Z", []string{"30 1 * * *"}, []string{"2026-11-01T01:30:00-04:00", "2026-11-02T01:30:00-05:00"}},
+		{"America/New_York", "2026-11-01T03:00:00Z", []string{"30 * * * *"}, []string{"2026-10-31T23:30:00-04:00", "2026-11-01T00:30:00-04:00", "2026-11-01T01:30:00-04:00", "2026-11-01T01:30:00-05:00", "2026-11-01T02:30:00-05:00"}},
 		{"America/New_York", "2026-03-08T05:00:00Z", []string{"0 * * * *"}, []string{"2026-03-08T01:00:00-05:00", "2026-03-08T03:00:00-04:00"}},
 		// Half an hour of daylight saving.
-		{"Australia/Lord_Howe", "2026-04-04T12:00:00Z", []string{"45 1 * * *"}, []string{"2026-04-05T01:45:00+11:00", "2026-04-05T01:45:00+10:30", "2026-04-06T01:45:00+10:30"}},
+		{"Australia/Lord_Howe", "2026-04-04T12:00:00Z", []string{"45 1 * * *"}, []string{"2026-04-05T01:45:00+11:00", "2026-04-06T01:45:00+10:30"}},
 		// Midnight itself is left out.
 		{"Africa/Cairo", "2026-04-22T22:30:00Z", []string{"0 0 * * *"}, []string{"2026-04-25T00:00:00+03:00"}},
 		// Samoa had no 30 December 2011.
@@ -132,4 +135,40 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// What is asked of a clock in UTC holds every time that is meant, in every zone, and what it holds beside them is found
+// out as stray.
+func TestInUTC(t *testing.T) {
+	day := func(text string) time.Time {
+		at, err := time.Parse(time.DateOnly, text)
+		require.NoError(t, err)
+		return at
+	}
+	for _, zone := range []string{"UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Kiritimati", "America/St_Johns", "Asia/Kathmandu", "Africa/Cairo", "Pacific/Niue"} {
+		z, err := time.LoadLocation(zone)
+		require.NoError(t, err)
+		for _, text := range []string{"30 2 * * *", "*/20 1-3 * * *", "0 0 1 * *", "15 23 31 12 *", "45 0 1 1 *", "5,50 0,12,23 * * MON", "0 6 28-31 2,3 *", "0 20 1 3 5"} {
+			e, err := Parse(text)
+			require.NoError(t, err)
+			from, to := day("2025-12-30"), day("2027-01-05")
+			offsets := Offsets(z, from)
+			wide := Expression{Calendars: e.InUTC(offsets)}
+			held := map[int64]bool{}
+			for _, at := range Between([]Expression{wide}, time.UTC, from, to, 1_000_000) {
+				held[at.Unix()] = true
+				meant := Means([]Expression{e}, z, at)
+				require.NotEqual(t, meant, Stray([]Expression{e}, z, offsets, at), "%s in %s at %s", text, zone, at)
+			}
+			meant := Between([]Expression{e}, z, from, to, 1_000_000)
+			require.NotEmpty(t, meant)
+			for _, at := range meant {
+				require.True(t, held[at.Unix()], "%s in %s at %s", text, zone, at)
+			}
+			require.False(t, Stray([]Expression{e}, z, offsets, day("2026-06-06").Add(13*time.Hour+37*time.Minute+1*time.Second)), "somebody asked for it")
+			if zone == "UTC" {
+				require.Len(t, meant, len(held))
+			}
+		}
+	}
 }

@@ -1,4 +1,4 @@
-// Package cron reads cron expressions and computes the times that they mean in a time zone, as Temporal's schedules do.
+// Package cron reads cron expressions and computes the times that they mean in a time zone.
 //
 // An expression has the five fields of crontab(5): minute, hour, day of month, month, day of week. A field is *, a
 // number, a range a-b, either with a step (*/n, a-b/n), or a list of those with commas. Months and days of the week may be
@@ -6,8 +6,8 @@
 // Beyond crontab(5)'s fields there are @hourly, @daily (@midnight), @weekly, @monthly, @yearly (@annually) and @every with a
 // duration such as 90m, which counts from 1970-01-01T00:00:00Z.
 //
-// Times are matched literally on the zone's clock: one that daylight saving leaves out does not come on that day, one that
-// it repeats comes twice.
+// A time that daylight saving leaves out does not come on that day. One that the clock shows twice comes once, the first
+// time, unless the hour before it is meant as well: what runs every hour goes on every hour.
 package cron
 
 import (

@@ -82,8 +82,12 @@ func (c Calendar) date(d time.Time) bool {
 	return c.Month.Has(int(d.Month())) && c.Day.Has(d.Day()) && c.Weekday.Has(int(d.Weekday()))
 }
 
-// minutes are the moments of a date at which the zone's clock shows a time that matches: none for a time that daylight
-// saving leaves out, two for one that it repeats.
+// Means says whether a moment is one of the times.
+func Means(expressions []Expression, zone *time.Location, t time.Time) bool {
+	return len(Between(expressions, zone, t, t, 1)) == 1
+}
+
+// minutes are the moments of a date at which the zone's clock shows a time that matches.
 func (e Expression) minutes(date time.Time, zone *time.Location) []time.Time {
 	var list []time.Time
 	// The offsets before and after any change that this date may bring.
@@ -94,19 +98,25 @@ func (e Expression) minutes(date time.Time, zone *time.Location) []time.Time {
 			continue
 		}
 		for hour := range 24 {
+			if !c.Hour.Has(hour) {
+				continue
+			}
 			for minute := range 60 {
-				if !c.Hour.Has(hour) || !c.Minute.Has(minute) {
+				if !c.Minute.Has(minute) {
 					continue
 				}
 				clock := date.Add(time.Duration(hour)*time.Hour + time.Duration(minute)*time.Minute)
-				for i, offset := range [2]int{before, behind} {
-					if i == 1 && before == behind {
-						break
-					}
-					t := clock.Add(-time.Duration(offset) * time.Second)
-					if l := t.In(zone); l.Hour() == hour && l.Minute() == minute && l.Second() == 0 && l.Day() == date.Day() {
-						list = append(list, t)
-					}
+				shows := func(t time.Time) bool {
+					l := t.In(zone)
+					return l.Hour() == hour && l.Minute() == minute && l.Second() == 0 && l.Day() == date.Day()
+				}
+				first, later := clock.Add(-time.Duration(before)*time.Second), clock.Add(-time.Duration(behind)*time.Second)
+				twice := first.Before(later) && shows(first)
+				if shows(first) {
+					list = append(list, first)
+				}
+				if shows(later) && (!twice || c.Hour.Has((hour+23)%24)) {
+					list = append(list, later)
 				}
 			}
 		}
