@@ -17,8 +17,6 @@ const (
 	maxStarts = 20
 	// startingFor is after which time a run that somebody began to start, and did not finish, is started again.
 	startingFor = 15 * time.Second
-	// maxKeys is how often a run is triggered anew whose execution was abandoned since Temporal did not take it.
-	maxKeys = 5
 )
 
 // self is who does what no person asked for.
@@ -98,10 +96,6 @@ func (s *Service) start(ctx context.Context, c *models.Schedule, run *models.Sch
 	switch {
 	case err == nil:
 		return true, s.Store.DecideRun(ctx, run.ID, models.RunStarted, "", e.ID)
-	case errors.As(err, &p) && p.Kind == problem.Unavailable:
-		// It stays as starting, and is tried again by the reconciler.
-		s.Log.WarnContext(ctx, "a run of a schedule could not be started yet", "schedule", c.ID, "error", err)
-		return false, nil
 	case errors.As(err, &p) && p.Kind == problem.Forbidden:
 		return false, s.revoked(ctx, c, run, p.Message)
 	case errors.As(err, &p):
@@ -152,17 +146,10 @@ func (s *Service) trigger(ctx context.Context, c *models.Schedule, run *models.S
 		return nil, err
 	}
 	req.Trigger = models.Trigger{Type: "schedule", SubjectKind: actor.Kind, SubjectID: actor.ID, SubjectName: actor.Name}
-	for n := 1; ; n++ {
-		req.IdempotencyKey = fmt.Sprintf("schedule/%s/%s", c.ID, run.Time().Format(time.RFC3339))
-		if n > 1 {
-			req.IdempotencyKey += fmt.Sprintf("/%d", n)
-		}
-		e, err := s.Executions.Trigger(ctx, req)
-		// An execution that Temporal did not take is abandoned for good, and so is its key.
-		if err != nil || e.Status != models.StatusAbandoned || n == maxKeys {
-			return e, err
-		}
-	}
+	req.IdempotencyKey = fmt.Sprintf("schedule/%s/%s", c.ID, run.Time().Format(time.RFC3339))
+	req.Durable = true // nobody waits for an answer: what Temporal does not take now, it takes later
+	req.AuditTrigger(actor)
+	return s.Executions.Trigger(ctx, req)
 }
 
 // actor loads whom a schedule acts as.

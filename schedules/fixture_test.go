@@ -31,9 +31,7 @@ func (plain) Decrypt(p []byte, _ string) ([]byte, error) { return p, nil }
 type runner struct {
 	store *models.Store
 	mu    sync.Mutex
-	// fails, where set, is what a trigger answers, after recording an abandoned execution where abandons is set.
-	fails    error
-	abandons bool
+	asked []executions.TriggerRequest
 	// before is called in front of each trigger.
 	before    func()
 	cancelled []string
@@ -41,30 +39,20 @@ type runner struct {
 
 func (r *runner) Trigger(ctx context.Context, req executions.TriggerRequest) (*models.Execution, error) {
 	r.mu.Lock()
-	fails, abandons, before := r.fails, r.abandons, r.before
+	r.asked = append(r.asked, req)
+	before := r.before
 	r.mu.Unlock()
 	if before != nil {
 		before()
 		ctx = context.WithoutCancel(ctx)
 	}
-	e, isNew, err := r.store.CreateExecution(ctx, models.NewExecution{Kind: req.Kind, ProjectID: req.ProjectID, EnvironmentID: req.EnvironmentID, SubjectID: req.SubjectID,
+	e, _, err := r.store.CreateExecution(ctx, models.NewExecution{Kind: req.Kind, ProjectID: req.ProjectID, EnvironmentID: req.EnvironmentID, SubjectID: req.SubjectID,
 		SubjectName: req.SubjectName, Trigger: req.Trigger, IdempotencyKey: req.IdempotencyKey, Definition: req.Definition})
-	if err != nil || !isNew {
-		return e, err
-	}
-	if abandons {
-		if err := r.store.AbandonExecution(ctx, e.ID, "away"); err != nil {
-			return nil, err
-		}
-	}
-	if fails != nil {
-		return nil, fails
-	}
-	return e, nil
+	return e, err
 }
 
 func (r *runner) Cancel(ctx context.Context, id string, by policies.Subject) error {
-	if _, err := r.store.RequestCancel(ctx, id, by.Name); err != nil && !errors.Is(err, models.ErrFinal) {
+	if _, err := r.store.RequestCancel(ctx, id, by.Name, nil); err != nil && !errors.Is(err, models.ErrFinal) {
 		return err
 	}
 	r.mu.Lock()

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"go.temporal.io/sdk/client"
-
 	"slipway/internal/problem"
 	"slipway/models"
 )
@@ -47,28 +45,21 @@ func (s *Service) Reconcile(ctx context.Context, every time.Duration) {
 }
 
 func (s *Service) reconcileOnce(ctx context.Context) error {
-	ids, err := s.Store.SchedulesUnsynced(ctx, 100)
+	waiting, err := s.Store.SchedulesWithWaitingRuns(ctx)
 	if err != nil {
 		return err
-	}
-	for _, id := range ids {
-		if err := s.synchronize(ctx, id); err != nil {
-			return err // the others would only wait for the same time-out
-		}
-	}
-	waiting, err := s.Store.SchedulesWithWaitingRuns(ctx)
-	if err != nil || len(waiting) == 0 {
-		return err
-	}
-	// A trigger that Temporal does not take costs an abandoned execution each time.
-	health, cancel := context.WithTimeout(ctx, timetableLimit)
-	defer cancel()
-	if _, err := s.Timetable.Client.CheckHealth(health, &client.CheckHealthRequest{}); err != nil {
-		return fault(err)
 	}
 	var errs []error
 	for _, id := range waiting {
 		errs = append(errs, s.startWaiting(ctx, id))
+	}
+	ids, err := s.Store.SchedulesUnsynced(ctx, 100)
+	errs = append(errs, err)
+	for _, id := range ids {
+		if err := s.synchronize(ctx, id); err != nil {
+			errs = append(errs, err) // the others would only wait for the same time-out
+			break
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -37,6 +37,8 @@ func TestR2FireIsOneExecutionPerTime(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "schedule/"+c.ID+"/2026-03-01T12:00:00Z", *e.IdempotencyKey)
 		require.Equal(t, models.Trigger{Type: "schedule", SubjectKind: policies.KindUser, SubjectID: x.olga.ID, SubjectName: "olga"}, e.Trigger)
+		require.True(t, x.runner.asked[0].Durable, "R3: while Temporal is away it is recorded, and started later")
+		require.Equal(t, "build:trigger", x.runner.asked[0].Audit.Action)
 		require.Equal(t, []any{models.KindBuild, x.build.ID, x.env.ID, x.project.ID}, []any{e.Kind, e.SubjectID, e.EnvironmentID, e.ProjectID})
 	})
 }
@@ -232,27 +234,6 @@ func TestR5CatchUpWindow(t *testing.T) {
 		require.NoError(t, x.service.Fire(t.Context(), c.ID, noon.Add(time.Hour), x.store.Now().Add(-61*time.Minute)))
 		require.Equal(t, []string{"new", "missed"}, x.states(c))
 		require.Contains(t, x.runs(c)[1].Reason, "longer than the catch-up window")
-	})
-}
-
-// R3: a run that Temporal does not take stays, and is started once Temporal is there, as one execution.
-func TestR3RunsAreStartedWhenTemporalIsBack(t *testing.T) {
-	onBoth(t, func(t *testing.T, x *fixture) {
-		c := x.schedule("s", models.OverlapSkip)
-		x.runner.fails, x.runner.abandons = problem.New(problem.Unavailable, "away"), true
-		x.fire(c, 0)
-		require.Equal(t, []string{"starting"}, x.states(c))
-		x.runner.fails, x.runner.abandons = nil, false
-		x.temporal.schedules.SetAway(true)
-		x.clock.Add(int64(time.Minute))
-		require.Error(t, x.reconcile(), "while it is away nothing is tried")
-		require.Equal(t, []string{"starting"}, x.states(c))
-		x.temporal.schedules.SetAway(false)
-		require.NoError(t, x.reconcile())
-		require.Equal(t, []string{"new"}, x.states(c))
-		e, err := x.store.ExecutionByID(t.Context(), x.runs(c)[0].ExecutionID)
-		require.NoError(t, err)
-		require.Equal(t, "schedule/"+c.ID+"/2026-03-01T12:00:00Z/2", *e.IdempotencyKey, "the first one was abandoned for good")
 	})
 }
 

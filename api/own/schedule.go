@@ -188,10 +188,6 @@ func (s *surface) listSchedules(ctx context.Context, _ *struct{}) ([]Schedule, e
 	return s.showSchedules(ctx, list)
 }
 
-type projectRequest struct {
-	Project string `path:"project" validate:"max=200"`
-}
-
 func (s *surface) projectSchedules(ctx context.Context, _ *projectRequest) ([]Schedule, error) {
 	list, err := s.Store.ListSchedules(ctx, projectID(ctx), nil)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -32,6 +33,7 @@ import (
 	"slipway/internal/testenv"
 	"slipway/models"
 	"slipway/policies"
+	"slipway/schedules"
 )
 
 // webUI is where people reach Temporal's Web UI.
@@ -101,6 +103,7 @@ func newKit(t testing.TB, url string) *kit {
 			Codec:     executions.NewCodec(sealer),
 			// Nothing is sent here: there is no worker.
 			Deliveries: deliveries.New(deliveries.Options{Store: store, Client: k.temporal, Sealer: sealer}),
+			Schedules:  schedules.New(store, k.service, engine, k.temporal, slog.New(slog.DiscardHandler)),
 		}),
 	}
 	k.service.SetDecider((&confirm.Links{Executions: k.service, Store: store, Scopes: scopes, Policy: engine}).MayDecideByLink)
@@ -250,9 +253,10 @@ type fakeTemporal struct {
 	signalled []string
 	away      bool
 	// What the workflow and the task queues are at; hangs never answers. See DescribeWorkflowExecution.
-	workflow *workflowservice.DescribeWorkflowExecutionResponse
-	polled   map[string]time.Time
-	hangs    bool
+	workflow  *workflowservice.DescribeWorkflowExecutionResponse
+	polled    map[string]time.Time
+	hangs     bool
+	schedules testenv.Schedules
 }
 
 func (f *fakeTemporal) record(list *[]string, id string) error {
@@ -268,6 +272,8 @@ func (f *fakeTemporal) record(list *[]string, id string) error {
 func (f *fakeTemporal) ExecuteWorkflow(_ context.Context, o client.StartWorkflowOptions, _ any, _ ...any) (client.WorkflowRun, error) {
 	return nil, f.record(&f.started, o.ID)
 }
+
+func (f *fakeTemporal) ScheduleClient() client.ScheduleClient { return &f.schedules }
 
 func (f *fakeTemporal) CancelWorkflow(_ context.Context, id, _ string) error {
 	return f.record(&f.cancelled, id)

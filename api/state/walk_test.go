@@ -105,6 +105,7 @@ func TestS4ListsShowNothingOfOthers(t *testing.T) {
 	running(k, "listed")
 	k.as("walter").post(devJobs+"by-name/web/trigger", nil).id()
 	waiting(k, "", "")
+	k.as("olga").post(schedulesPath, aSchedule("nightly")).ok()
 	k.as("olga").post("/api/v1/state/shop/add-namespace", map[string]any{"name": "shop-ns"}).ok()
 	n := 0
 	for _, g := range k.groups {
@@ -120,7 +121,7 @@ func TestS4ListsShowNothingOfOthers(t *testing.T) {
 			}
 		}
 	}
-	require.Equal(t, 12, n)
+	require.Equal(t, 13, n)
 }
 
 // TestS2MissingAndHiddenLookAlike: a project that does not exist and one that the caller may not see get one answer.
