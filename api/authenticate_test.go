@@ -238,6 +238,25 @@ func TestS6RemovedElsewhereIsOutWithinASecond(t *testing.T) {
 	i.refuses(t, problem.Unauthenticated, "X-Escape-Token: "+i.token)
 }
 
+// S6: who asks again and again, as open streams do, says how old an answer may be.
+func TestS6StreamsAreToldOfAChangeElsewhereBeforeTheSecondIsOver(t *testing.T) {
+	i := newIdentities(t, AuthenticatorOptions{})
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("X-Escape-Token", i.token)
+	ask := func() error {
+		_, err := i.Authenticate(WithMaxAge(t.Context(), 400*time.Millisecond), r)
+		return err
+	}
+	require.NoError(t, ask())
+	i.elsewhere(t, "UPDATE users SET disabled = 1 WHERE id = ?", i.ann.ID)
+	i.move(399 * time.Millisecond)
+	require.NoError(t, ask())
+	i.move(time.Millisecond)
+	require.True(t, problem.Is(ask(), problem.Unauthenticated))
+	_, err := i.Authenticate(t.Context(), r)
+	require.NoError(t, err, "others go on with what was read less than a second ago")
+}
+
 // Who makes a project can use it in his next request.
 func TestNewGrantCountsAtOnce(t *testing.T) {
 	i := newIdentities(t, AuthenticatorOptions{})

@@ -35,14 +35,27 @@ func newIdentityCache[V any](keep time.Duration, now func() time.Time) *identity
 	return &identityCache[V]{keep: keep, now: now, m: map[string]cached[V]{}}
 }
 
+type maxAgeKey struct{}
+
+// WithMaxAge gives a context in which no identity is taken from a cache that was read longer than d ago. It is for those
+// who ask by themselves, again and again: their interval and the age of what they are told must stay below the second
+// after which everybody sees a change.
+func WithMaxAge(ctx context.Context, d time.Duration) context.Context {
+	return context.WithValue(ctx, maxAgeKey{}, d)
+}
+
 // get gives the value of a key, from the cache or by load. Callers who ask for the same key at the same time share one
 // load.
 func (c *identityCache[V]) get(ctx context.Context, key string, load func(context.Context) (V, error)) (V, error) {
 	version := models.IdentityVersion()
+	keep := c.keep
+	if d, ok := ctx.Value(maxAgeKey{}).(time.Duration); ok {
+		keep = min(keep, d)
+	}
 	c.mu.Lock()
 	e, ok := c.m[key]
 	c.mu.Unlock()
-	if ok && e.version == version && c.now().Sub(e.read) < c.keep {
+	if ok && e.version == version && c.now().Sub(e.read) < keep {
 		return e.value, nil
 	}
 	// The version is part of the shared load's key: who comes after a change must not be given what was read before it.

@@ -47,7 +47,7 @@ func TestR15LogFollowers(t *testing.T) {
 	other := s.secondAPI(t)
 	p := s.project("follow")
 	g := newGate(t)
-	const bursts, lines = 6, 500
+	const bursts, lines = 10, 500
 	p.build("talks", "n=0; b=0", fmt.Sprintf("while [ $b -lt %d ]; do %s; i=0; while [ $i -lt %d ]; do echo \"line $n\"; n=$((n+1)); i=$((i+1)); done; b=$((b+1)); done", bursts, g.wait(), lines))
 	ref := p.trigger("talks")
 

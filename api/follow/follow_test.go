@@ -140,6 +140,36 @@ func TestStreamsEndWhenTheCredentialDoes(t *testing.T) {
 	}
 }
 
+// TestS6AChangeHereIsAskedAboutAtOnce: a right that this process takes away ends streams without waiting for the interval.
+func TestS6AChangeHereIsAskedAboutAtOnce(t *testing.T) {
+	logs := &silent{ended: make(chan error, 1)}
+	d := door{shut: make(chan struct{})}
+	f := &follow.Follower{Logs: logs, Authenticator: d, Policy: d, Recheck: time.Hour}
+	s := serve(t, f, false)
+	require.NoError(t, f.Store.Migrate(t.Context()))
+	conn := dial(t, s)
+	defer func() { _ = conn.CloseNow() }()
+	close(d.shut)
+	user := &models.User{Name: "ann"}
+	require.NoError(t, f.Store.CreateUser(t.Context(), user))
+	done := make(chan struct{})
+	go func() {
+		// The stream may begin to watch after the first change, so there are more.
+		for n := 0; ; n++ {
+			select {
+			case <-done:
+				return
+			default:
+				_, _ = f.Store.CreateToken(context.Background(), &models.Token{SubjectKind: models.SubjectUser, SubjectID: user.ID})
+			}
+		}
+	}()
+	_, _, err := conn.Read(t.Context())
+	close(done)
+	require.Equal(t, websocket.StatusPolicyViolation, websocket.CloseStatus(err))
+	require.ErrorIs(t, <-logs.ended, context.Canceled)
+}
+
 // TestR17StreamsLeaveNothing: readers that come and go leave no goroutine behind.
 func TestR17StreamsLeaveNothing(t *testing.T) {
 	logs := &silent{ended: make(chan error, 100)}

@@ -254,7 +254,7 @@ func TestFollowLogsAsEvents(t *testing.T) {
 	require.False(t, events.Scan(), "the stream ends with the execution")
 }
 
-// TestS6OpenStreamsEndWithTheRight: who loses the right to read, loses open streams within about a second.
+// TestS6OpenStreamsEndWithTheRight: who loses the right to read, loses open streams within a second (five on a machine that does other things).
 func TestS6OpenStreamsEndWithTheRight(t *testing.T) {
 	k := onSQLite(t)
 	k.shop()
