@@ -45,7 +45,8 @@ func (s *Service) ReadLogs(ctx context.Context, executionID string, from int64, 
 
 // readLines calls f for each stored line from the given one on until f says to stop, or the log ends for now.
 func (s *Service) readLines(ctx context.Context, executionID string, from int64, f func(line int64, text []byte) (bool, error)) error {
-	const batch = 16
+	// A follower holds as many chunks of 64 KiB in memory while it sends their lines, which may take long.
+	const batch = 4
 	for {
 		chunks, err := s.store.LogChunks(ctx, executionID, from, batch)
 		if err != nil {
