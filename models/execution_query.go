@@ -91,12 +91,6 @@ func (s *Store) listExecutions(ctx context.Context, f ExecutionFilter) *gorm.DB 
 	if len(f.Statuses) > 0 {
 		q = q.Where("status IN ?", f.Statuses)
 	}
-	if f.Visible != nil {
-		q = q.Scopes(s.visibleExecutions(*f.Visible, f))
-	}
-	if f.Brief {
-		q = q.Omit("definition")
-	}
 	if f.PageFrom != "" {
 		q = q.Where("id < ?", f.PageFrom)
 	}
@@ -104,7 +98,18 @@ func (s *Store) listExecutions(ctx context.Context, f ExecutionFilter) *gorm.DB 
 	if size <= 0 {
 		size = 50
 	}
-	return q.Order("id DESC").Limit(min(size, 1000))
+	size = min(size, 1000)
+	switch {
+	case f.Visible == nil:
+	case s.mergesProjects(f):
+		q = s.newestOfProjects(ctx, *f.Visible, q, size)
+	default:
+		q = q.Scopes(s.visibleExecutions(*f.Visible, f))
+	}
+	if f.Brief {
+		q = q.Omit("definition")
+	}
+	return q.Order("id DESC").Limit(size)
 }
 
 // LastExecution gives the newest execution of a build, deployment job or pipeline.
