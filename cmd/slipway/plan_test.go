@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -203,7 +204,7 @@ func TestPlanRunInterrupted(t *testing.T) {
 	require.NoError(t, err)
 	pid, err := strconv.Atoi(string(bytes.TrimSpace(data)))
 	require.NoError(t, err)
-	require.True(t, gone(pid), "process %d goes on", pid)
+	require.Eventually(t, func() bool { return gone(pid) }, 5*time.Second, 5*time.Millisecond, "process %d goes on", pid)
 	kept, err := os.ReadFile(defaultState)
 	require.NoError(t, err)
 	project, err := state.DecodeProject(kept)

@@ -33,6 +33,15 @@ func documented(t *testing.T) map[string][]*regexp.Regexp {
 		pattern := parameter.ReplaceAllString(regexp.QuoteMeta(fields[2]), `[^/]+`)
 		operations[fields[1]] = append(operations[fields[1]], regexp.MustCompile("^"+pattern+"$"))
 	}
+	// And Slipway's own, which the route table names.
+	content, err = os.ReadFile("../../docs/api/routes.tsv")
+	require.NoError(t, err)
+	for line := range strings.Lines(string(content)) {
+		if fields := strings.Split(strings.TrimSpace(line), "\t"); len(fields) == 5 && (fields[4] == "own" || strings.HasPrefix(fields[1], "/api/v1/auth/")) {
+			pattern := parameter.ReplaceAllString(regexp.QuoteMeta(fields[1]), `[^/]+`)
+			operations[fields[0]] = append(operations[fields[0]], regexp.MustCompile("^"+pattern+"$"))
+		}
+	}
 	return operations
 }
 
@@ -96,8 +105,18 @@ func TestEveryCallIsDocumented(t *testing.T) {
 			"/api/v1/deployment-jobs/by-project/p/by-environment/dev/by-name/team%2Fapp/executions/e1/"},
 		"pipeline execution": {func() error { _, err := c.Execution(ctx, pipeline); return err }, "GET",
 			"/api/v1/pipelines/by-project/p/by-name/pl/executions/e1/"},
-		"cancel": {func() error { return c.Cancel(ctx, pipeline) }, "POST", "/api/v1/pipelines/by-project/p/by-name/pl/executions/e1/cancel"},
-		"retry":  {func() error { _, err := c.Retry(ctx, build); return err }, "POST", "/api/v1/state/p/environments/dev/builds/by-name/b/executions/e1/retry"},
+		"pipeline": {func() error { _, err := c.Pipeline(ctx, "p", "pl"); return err }, "GET", "/api/v1/pipelines/by-project/p/by-name/pl/"},
+		"deploy a version": {func() error { _, err := c.TriggerDeployment(ctx, "p", "dev", "app", "1.0"); return err }, "POST",
+			"/api/v1/deployment-jobs/by-project/p/by-environment/dev/by-name/app/trigger"},
+		"errand": {func() error { _, err := c.RunErrand(ctx, "p", "dev", "app", "e", nil); return err }, "POST",
+			"/api/v1/deployment-jobs/by-project/p/by-environment/dev/by-name/app/trigger/errand"},
+		"find":       {func() error { _, err := c.Find(ctx, "e1"); return err }, "GET", "/api/v1/slipway/executions/e1/"},
+		"who am I":   {func() error { _, err := c.WhoAmI(ctx); return err }, "GET", "/api/v1/slipway/whoami"},
+		"login kind": {func() error { _, err := c.LoginKind(ctx); return err }, "GET", "/api/v1/auth/login-methods"},
+		"logout":     {func() error { return c.Logout(ctx) }, "GET", "/api/v1/auth/logout"},
+		"retry from": {func() error { _, err := c.RetryFrom(ctx, pipeline, "a b"); return err }, "POST", "/api/v1/pipelines/by-project/p/by-name/pl/executions/e1/retry"},
+		"cancel":     {func() error { return c.Cancel(ctx, pipeline) }, "POST", "/api/v1/pipelines/by-project/p/by-name/pl/executions/e1/cancel"},
+		"retry":      {func() error { _, err := c.Retry(ctx, build); return err }, "POST", "/api/v1/state/p/environments/dev/builds/by-name/b/executions/e1/retry"},
 		"approve": {func() error {
 			return c.Approve(ctx, c.base+"/api/v1/pipelines/by-project/p/by-name/pl/executions/e1/confirmation/code/approve")
 		}, "GET",
@@ -122,6 +141,35 @@ func TestEveryCallIsDocumented(t *testing.T) {
 			require.Equal(t, "Bearer secret", last.token)
 		})
 	}
+}
+
+func TestListsAreDocumented(t *testing.T) {
+	c, last := serve(t, `{}`)
+	ctx := t.Context()
+	for name, call := range map[string]struct {
+		do     func() error
+		method string
+		path   string
+	}{
+		"projects":          {func() error { _, err := c.Projects(ctx); return err }, "GET", "/api/v1/state/"},
+		"builds":            {func() error { _, err := c.Builds(ctx); return err }, "GET", "/api/v1/builds/"},
+		"builds of project": {func() error { _, err := c.Builds(ctx, "p"); return err }, "GET", "/api/v1/state/p/builds/"},
+		"jobs":              {func() error { _, err := c.DeploymentJobs(ctx); return err }, "GET", "/api/v1/deployment-jobs/"},
+		"jobs of project":   {func() error { _, err := c.DeploymentJobs(ctx, "p"); return err }, "GET", "/api/v1/deployment-jobs/by-project/p/"},
+		"pipelines":         {func() error { _, err := c.Pipelines(ctx); return err }, "GET", "/api/v1/pipelines/"},
+		"pipelines of":      {func() error { _, err := c.PipelinesOf(ctx, "p"); return err }, "GET", "/api/v1/pipelines/by-project/p/"},
+	} {
+		require.NoError(t, call.do(), name)
+		require.Equal(t, call.method, last.method)
+		require.Equal(t, call.path, last.path)
+	}
+	c, last = serve(t, `[]`)
+	_, err := c.Executions(ctx, ExecutionFilter{Project: "p q", Status: "ok,failed", PageSize: 3})
+	require.NoError(t, err)
+	require.Equal(t, "/api/v1/slipway/executions/?page_size=3&project=p+q&status=ok%2Cfailed", last.path+"?"+last.query)
+	_, err = c.PendingConfirmations(ctx)
+	require.NoError(t, err)
+	require.Equal(t, "/api/v1/slipway/confirmations/", last.path)
 }
 
 func TestQueriesAndBodies(t *testing.T) {
