@@ -158,6 +158,18 @@ func (a *App) inventoryFor(ctx context.Context, e *models.Execution) (engine.Inv
 		if err != nil {
 			return nil, err
 		}
+		// It was asked when this was saved; rights are taken away, too.
+		scopes, err := a.Store.ScopePath(ctx, p.ID)
+		if err != nil {
+			return nil, err
+		}
+		ok, err := a.Policy.Allow(ctx, subject, "build:trigger", policies.Resource{Kind: "project", ID: p.ID, Scopes: scopes})
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			return nil, problem.New(problem.Forbidden, "the service account %q, which this should act as, may not run anything in project %q any more", d.Account, p.Name)
+		}
 	}
 	return inventory.ForExecution{Service: a.Inventory, Policy: a.Policy, Subject: subject, ExecutionID: e.ID}, nil
 }

@@ -170,7 +170,8 @@ func (s *stack) run(o stackOptions) {
 		log = slog.New(slog.NewTextHandler(testLog{s.t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
 	var err error
-	s.app, err = app.Open(ctx, s.cfg, app.Options{Workers: !o.noWorker, Process: "test", Reconcile: quickly, Log: log, Faults: o.faults})
+	s.app, err = app.Open(ctx, s.cfg, app.Options{Workers: !o.noWorker, Process: "test", Reconcile: quickly, Log: log, Faults: o.faults,
+		Backoff: func(int) time.Duration { return 20 * time.Millisecond }})
 	require.NoError(s.t, err)
 	handler, err := s.app.API()
 	require.NoError(s.t, err)

@@ -1,14 +1,21 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"slipway/activities"
+	"slipway/deliveries"
 	"slipway/internal/client"
 	"slipway/models"
 	"slipway/policies"
@@ -174,8 +181,13 @@ func TestStepsThatCannotRunSayWhy(t *testing.T) {
 	require.NoError(t, s.client.AddPipeline(s.ctx(), "faults", client.Pipeline{Name: "home", ServiceAccountName: "robot", Phases: []client.PipelinePhase{
 		{Name: "a", Steps: []client.PipelineStep{{Type: client.StepBuild, Environment: "dev", Build: "good"}}}}}))
 	s.ok(p.triggerPipeline("home"))
+	// A build that acts as it, too.
+	change(http.MethodPost, "/api/v1/state/faults/environments/dev/builds/", map[string]any{"name": "acting", "repo": p.repo.Dir, "branch": "main", "service_account_name": "robot",
+		"steps": []any{map[string]any{"plan_location": "escape.yml", "run_build": true}}})
+	s.ok(p.trigger("acting"))
 	change(http.MethodDelete, "/api/v1/state/faults/service-accounts/robot/", nil)
 	s.failed(p.triggerPipeline("home"), `the service account "robot", which the pipeline acts as, may not run this in project "faults"`)
+	s.failed(p.trigger("acting"), `the service account "robot", which this should act as, may not run anything in project "faults" any more`)
 }
 
 // A release that a pipeline made is tagged, as what the pipeline acts as, and the tag can be deployed.
@@ -305,4 +317,68 @@ func TestRingsAreStoppedWhenTheyRun(t *testing.T) {
 	to("two", "one", false)
 	e := s.ok(p.triggerPipeline("one"))
 	s.failed(client.PipelineRef("rings", "two", steps(e)[0].ExecutionID), "the pipelines trigger each other in a ring: one -> two -> one")
+}
+
+// A step calls a webhook: signed, repeated until it is answered, every answer kept. What it was answered is how it ends.
+func TestStepsCallWebhooks(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, stackOptions{})
+	p := s.project("calls")
+	p.release()
+	var mu sync.Mutex
+	var bodies [][]byte
+	var signatures []string
+	answers := []int{http.StatusServiceUnavailable, http.StatusInternalServerError, http.StatusOK}
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		if r.URL.Path == "/no" {
+			http.Error(w, "not me", http.StatusForbidden)
+			return
+		}
+		body, _ := io.ReadAll(r.Body)
+		bodies, signatures = append(bodies, body), append(signatures, r.Header.Get(deliveries.HeaderSignature))
+		w.WriteHeader(answers[min(len(bodies), len(answers))-1])
+		fmt.Fprintf(w, "answer %d", len(bodies))
+	}))
+	defer receiver.Close()
+	p.pipeline("call", []client.PipelineStep{{Type: client.StepBuild, Build: "release"}}, []client.PipelineStep{{Type: client.StepWebhook, WebhookURL: receiver.URL + "/hook?key=k"}},
+		[]client.PipelineStep{{Name: "refused", Type: client.StepWebhook, WebhookURL: receiver.URL + "/no", IgnoreFailure: true}},
+		[]client.PipelineStep{{Name: "last", Type: client.StepWebhook, WebhookURL: receiver.URL + "/no"}})
+	ref := p.triggerPipeline("call")
+	e := s.failed(ref, "step last:")
+	list := steps(e)
+	require.Equal(t, []string{"ok", "ok", "failed", "failed"}, []string{list[0].Status, list[1].Status, list[2].Status, list[3].Status})
+	var shown struct {
+		Secret string `json:"signing_secret"`
+	}
+	a := s.do(http.MethodGet, "/api/v1/pipelines/by-project/calls/by-name/call/", nil)
+	require.NoError(t, json.Unmarshal(a.body, &shown))
+	require.NotEmpty(t, shown.Secret)
+	require.Len(t, bodies, 3)
+	for i, body := range bodies {
+		require.True(t, deliveries.Verify(signatures[i], shown.Secret, body, time.Now()), "S12: signed over the raw bytes")
+		require.False(t, deliveries.Verify(signatures[i], "another secret", body, time.Now()))
+		require.Equal(t, bodies[0], body, "the same each time")
+	}
+	var call activities.StepCall
+	require.NoError(t, json.Unmarshal(bodies[0], &call))
+	require.Equal(t, []any{"pipeline-step", "calls", "call", ref.ID, "phase 2", []string{"calls/app-v0.1.1"}},
+		[]any{call.Event, call.Project, call.Pipeline, call.Execution, call.Phase, call.Releases})
+	rows, err := s.store.ListDeliveries(s.ctx(), models.DeliveryFilter{ExecutionID: ref.ID})
+	require.NoError(t, err)
+	require.Len(t, rows, 3)
+	first := rows[2]
+	attempts, err := s.store.DeliveryAttempts(s.ctx(), first.ID)
+	require.NoError(t, err)
+	require.Len(t, attempts, 3)
+	require.Equal(t, []any{503, "answer 1", 200, "answer 3"}, []any{attempts[0].StatusCode, attempts[0].Answer, attempts[2].StatusCode, attempts[2].Answer})
+	require.Contains(t, string(s.do(http.MethodGet, "/api/v1/pipelines/by-project/calls/by-name/call/executions/"+ref.ID+"/", nil).body), `"delivery_id":"`+first.ID+`"`)
+
+	// A retry does not send again what has arrived.
+	again, err := s.client.Retry(s.ctx(), ref)
+	require.NoError(t, err)
+	e = s.failed(again, "step last:")
+	require.True(t, steps(e)[1].Kept)
+	require.Len(t, bodies, 3)
 }
