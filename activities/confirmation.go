@@ -5,8 +5,10 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"time"
 
 	"slipway/models"
+	"slipway/workflows"
 )
 
 // openConfirmation records that a step waits for a decision, under a code that only its link has.
@@ -18,7 +20,24 @@ func (a *Executions) openConfirmation(ctx context.Context, e *models.Execution, 
 	if err != nil {
 		return nil, fmt.Errorf("seal the code of a confirmation: %w", err)
 	}
-	fresh := models.Confirmation{ID: models.NewID(), ExecutionID: e.ID, Phase: phase, Step: step, CodeHash: models.HashCode(code), CodeSealed: sealed, User: st.User, Team: st.Team}
+	limit, err := models.ParseTimeLimit(st.TimeLimit)
+	if err != nil {
+		return nil, invalid(fmt.Errorf("time_limit: %w", err))
+	}
+	remind, err := models.ParseTimeLimit(st.RemindAfter)
+	if err != nil {
+		return nil, invalid(fmt.Errorf("remind_after: %w", err))
+	}
+	fresh := models.Confirmation{ID: models.NewID(), ExecutionID: e.ID, Phase: phase, Step: step, CodeHash: models.HashCode(code), CodeSealed: sealed, User: st.User, Team: st.Team,
+		Approvals: st.Approvals, FourEyes: st.FourEyes, RemindSeconds: int64(remind / time.Second)}
+	if limit > 0 {
+		at := a.Store.Now().Add(limit)
+		fresh.ExpiresAt = &at
+	}
+	if remind > 0 {
+		at := a.Store.Now().Add(remind)
+		fresh.RemindAt = &at
+	}
 	var links []models.NewDelivery
 	if a.Deliveries != nil {
 		if links, err = a.Deliveries.ConfirmationLinks(ctx, e, &fresh, code, 0); err != nil {
@@ -43,4 +62,19 @@ func (a *Executions) openConfirmation(ctx context.Context, e *models.Execution, 
 		return nil, err
 	}
 	return c, nil
+}
+
+// Expire ends a confirmation whose time is over, unless somebody has decided, and gives what now stands.
+func (a *Executions) Expire(ctx context.Context, _ workflows.Input, confirmationID string) (workflows.Decision, error) {
+	c, err := a.Service.Expire(ctx, confirmationID)
+	if err != nil {
+		return workflows.Decision{}, err
+	}
+	if c.Status != models.ConfirmationPending {
+		// The workflow knows by this answer; it need not be told again.
+		if err := a.Store.ConfirmationSignalled(ctx, c.ID); err != nil {
+			return workflows.Decision{}, err
+		}
+	}
+	return workflows.Decision{ConfirmationID: c.ID, Status: c.Status, By: c.DecidedByName}, nil
 }

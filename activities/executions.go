@@ -208,7 +208,7 @@ func (a *Executions) BeginPhase(ctx context.Context, in workflows.Input, phase i
 			if err != nil {
 				return nil, err
 			}
-			run.ConfirmationID = c.ID
+			run.ConfirmationID, run.ExpiresAt = c.ID, c.ExpiresAt
 			waits = true
 		default:
 			if err := begin.step(ctx, st, &run); err != nil {

@@ -27,6 +27,8 @@ type Row struct {
 	Handler Handler
 	// MaxBody is the limit of the request body in bytes; 0 means the surface's.
 	MaxBody int64
+	// Head lets a GET row answer HEAD, too: the same without the body. Its handler must do nothing then.
+	Head bool
 }
 
 // Permission is what a caller needs for a row: an action, looked up in the policy's data, and what it is done to.
@@ -92,6 +94,9 @@ func (row Row) check(known func(action string) bool) []error {
 	case http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
 	default:
 		bad("method %q is not one that rows use", row.Method)
+	}
+	if row.Head && row.Method != http.MethodGet {
+		bad("only a GET answers HEAD")
 	}
 	if row.Operation == "" {
 		bad("no operation id")

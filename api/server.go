@@ -118,6 +118,9 @@ func New(o Options) (*Server, error) {
 			row := &g.Rows[ri]
 			s.surfaces[row] = g.Surface
 			e.Handle(row.Method, row.ginPath(), s.handlerFor(row))
+			if row.Head {
+				e.HEAD(row.ginPath(), s.handlerFor(row))
+			}
 		}
 	}
 	e.GET("/ready", gin.WrapF(s.readiness))

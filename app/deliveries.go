@@ -27,6 +27,7 @@ func (a *App) openDeliveries(backoff func(attempt int) time.Duration) error {
 		PublicURL: a.Config.PublicURL, ConfirmationURL: confirm.URL, Version: buildinfo.Version, Retention: a.Config.DeliveryRetention, Backoff: backoff, Log: a.Log})
 	a.Deliveries.Register(a.Registry)
 	a.Inventory.OnUpload = a.Deliveries.OnUpload
+	a.Service.SetReminder(a.Deliveries.RemindConfirmation)
 	go a.Deliveries.Start(a.ctx)
 	return nil
 }

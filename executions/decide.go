@@ -42,8 +42,9 @@ func (s *Service) Confirmation(ctx context.Context, executionID, code string, by
 	return c, e, may, nil
 }
 
-// Decide approves or disapproves a confirmation. Exactly one decision is made, by compare-and-set, with its audit line
-// in the same transaction; later ones are refused with who was first. Then the workflow is told; while Temporal is away
+// Decide approves or disapproves a confirmation. Exactly one decision is made, with its audit line in the same transaction:
+// by the last of the approvals that it takes, or by any disapproval; later ones are refused with who was first. A
+// confirmation that takes more approvals is given back as pending. Then the workflow is told; while Temporal is away
 // the reconciler repeats that.
 func (s *Service) Decide(ctx context.Context, executionID, code string, approve bool, by policies.Subject) (*models.Confirmation, error) {
 	c, e, may, err := s.Confirmation(ctx, executionID, code, by)
@@ -53,31 +54,45 @@ func (s *Service) Decide(ctx context.Context, executionID, code string, approve 
 	if !may {
 		return nil, problem.New(problem.Forbidden, "%s may not decide this confirmation", by.Name)
 	}
-	status, action := models.ConfirmationApproved, "confirmation:approve"
+	action := "confirmation:approve"
 	if !approve {
-		status, action = models.ConfirmationDisapproved, "confirmation:disapprove"
+		action = "confirmation:disapprove"
 	}
+	id, needed := c.ID, c.Approvals
 	err = s.store.Tx(ctx, func(tx *models.Store) error {
-		if err := tx.DecideConfirmation(ctx, c.ID, status, by.Kind, by.ID, by.Name); err != nil {
+		var err error
+		if c, err = tx.VoteConfirmation(ctx, id, approve, by.Kind, by.ID, by.Name); err != nil {
 			return err
 		}
-		return tx.Audit(ctx, models.AuditEntry{ActorKind: by.Kind, ActorID: by.ID, ActorName: by.Name, Action: action, ResourceKind: "execution",
-			ResourceID: e.ID, ResourceName: fmt.Sprintf("%s #%d", e.SubjectName, e.Number), ProjectID: e.ProjectID, Result: "ok"})
+		line := decisionLine(e, action, by)
+		if c.Approvals > 1 {
+			line.Detail = map[string]any{"approvals": c.ApprovedCount, "needed": c.Approvals}
+		}
+		return tx.Audit(ctx, line)
 	})
-	if errors.Is(err, models.ErrConflict) {
-		if c, err = s.store.ConfirmationByCode(ctx, executionID, code); err != nil {
+	switch {
+	case errors.Is(err, models.ErrVoted):
+		return nil, problem.New(problem.Conflict, "you have approved this already: it takes %d different people", needed)
+	case errors.Is(err, models.ErrConflict):
+		// Its time may be over without anybody having noticed yet.
+		if c, err = s.Expire(ctx, id); err != nil {
 			return nil, err
 		}
 		return nil, late(c)
-	}
-	if err != nil {
+	case err != nil:
 		return nil, err
+	case c.Status == models.ConfirmationPending:
+		return c, nil // others have to approve, too
 	}
-	c.Status, c.DecidedByName = status, by.Name
 	if err := s.tellDecision(ctx, c); err != nil {
 		s.log.WarnContext(ctx, "the workflow could not be told of a decision yet", "execution", e.ID, "confirmation", c.ID, "error", err)
 	}
 	return c, nil
+}
+
+// decisionLine is the audit line of a word on a confirmation.
+func decisionLine(e *models.Execution, action string, by policies.Subject) models.AuditEntry {
+	return models.AuditEntry{Action: action, ResourceKind: "execution", ResourceID: e.ID, ResourceName: fmt.Sprintf("%s #%d", e.SubjectName, e.Number), ProjectID: e.ProjectID}.ActorOf(by)
 }
 
 // late is the refusal of a decision that comes second.

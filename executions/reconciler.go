@@ -83,6 +83,7 @@ func (s *Service) reconcileOnce(ctx context.Context, cfg ReconcileConfig) error 
 		s.metrics.reconciled.WithLabelValues("signal-decision").Inc()
 		errs = append(errs, s.tellDecision(ctx, &decided[i]))
 	}
+	errs = append(errs, s.reconcileConfirmations(ctx, cfg))
 	unseen, err := s.store.LocksUnseen(ctx, now.Add(-cfg.Every))
 	errs = append(errs, err)
 	s.SignalLocks(ctx, unseen)

@@ -54,6 +54,7 @@ type Service struct {
 	cfg     Config
 	metrics *Metrics
 	mayAct  Decider
+	remind  Reminder
 	// answered is when Temporal last took a start, in nanoseconds since 1970.
 	answered atomic.Int64
 }

@@ -33,7 +33,16 @@ type Confirmation struct {
 	DecidedByID   string
 	DecidedByName string
 	DecidedAt     *time.Time
-	ExpiresAt     *time.Time
+	// ExpiresAt is when it times out; nil is never.
+	ExpiresAt *time.Time
+	// Approvals is how many different people must approve, ApprovedCount how many have.
+	Approvals, ApprovedCount int
+	// FourEyes keeps whoever triggered the execution from deciding.
+	FourEyes bool
+	// RemindSeconds is how long after its beginning, and after each reminder, people are reminded; 0 is never.
+	RemindSeconds int64
+	RemindAt      *time.Time
+	Reminders     int
 	SignalledAt   *time.Time
 	CreatedAt     time.Time
 }
@@ -50,6 +59,7 @@ func (s *Store) OpenConfirmation(ctx context.Context, c Confirmation) (*Confirma
 	if c.ID == "" {
 		c.ID = NewID()
 	}
+	c.Approvals = max(c.Approvals, 1)
 	c.Status, c.CreatedAt = ConfirmationPending, s.Now()
 	insert := s.writer(ctx).Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "execution_id"}, {Name: "phase"}, {Name: "step"}}, DoNothing: true}).Create(&c)
 	if insert.Error != nil || insert.RowsAffected == 1 {

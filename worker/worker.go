@@ -120,6 +120,7 @@ func register(o Options, queue string, r sdk.Registry) error {
 		act(e.Admit, workflows.ActivityAdmit)
 		act(e.BeginPhase, workflows.ActivityBeginPhase)
 		act(e.PutSteps, workflows.ActivityPutSteps)
+		act(e.Expire, workflows.ActivityExpire)
 		act(e.Finish, workflows.ActivityFinish)
 	}
 	if queue == workflows.QueuePipelines {

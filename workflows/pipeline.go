@@ -3,6 +3,7 @@ package workflows
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
@@ -30,6 +31,8 @@ type StepRun struct {
 	DeliveryID string `json:"delivery_id,omitempty"`
 	// ConfirmationID is the decision that the step waits for.
 	ConfirmationID string `json:"confirmation_id,omitempty"`
+	// ExpiresAt is when that times out.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	// IgnoreFailure lets the pipeline go on whatever the step's outcome.
 	IgnoreFailure bool `json:"ignore_failure,omitempty"`
 }
@@ -186,7 +189,7 @@ func (st *pipelineState) runPhase(ctx workflow.Context, in Input) (Outcome, erro
 	var updates []StepUpdate
 	if len(open) > 0 {
 		showStatus(ctx, in, models.StatusWaiting)
-		updates = st.awaitDecisions(ctx, open)
+		updates = st.awaitDecisions(ctx, in, steps, open)
 		showStatus(ctx, in, models.StatusRunning)
 		for _, u := range updates {
 			outcomes[u.Step] = &u.Outcome

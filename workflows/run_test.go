@@ -203,6 +203,54 @@ func TestR9ThirtyDaysOfWaiting(t *testing.T) {
 	}
 }
 
+// R9: a confirmation with a time limit ends by the clock or by a person, whoever is first; the row says who was.
+func TestR9TimeLimitOfAConfirmation(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		signal time.Duration // when a person decides; 0 is never
+		row    []string      // what the row is at each look after the end of the time
+		want   Outcome
+		looks  int
+	}{
+		{"nobody", 0, []string{models.ConfirmationTimedOut}, Outcome{Status: models.StatusFailed, Reason: "step ask: timed out"}, 1},
+		{"a clock that is ahead", 0, []string{models.ConfirmationPending, models.ConfirmationTimedOut}, Outcome{Status: models.StatusFailed, Reason: "step ask: timed out"}, 2},
+		{"a person in time", 29 * 24 * time.Hour, nil, Outcome{Status: models.StatusOK}, 0},
+		{"a person whose signal is late", 0, []string{models.ConfirmationApproved}, Outcome{Status: models.StatusOK}, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := &fake{claim: ClaimResult{Claimed: true, Phases: 1}}
+			env := newEnv(t, f)
+			at := env.Now().Add(30 * 24 * time.Hour)
+			f.phases = [][]StepRun{{{Name: "ask", Type: models.StepConfirmation, ConfirmationID: "k", ExpiresAt: &at}}}
+			looks := 0
+			env.RegisterActivityWithOptions(func(context.Context, Input, string) (Decision, error) {
+				looks++
+				return Decision{ConfirmationID: "k", Status: c.row[looks-1]}, nil
+			}, activity.RegisterOptions{Name: ActivityExpire})
+			if c.signal > 0 {
+				env.RegisterDelayedCallback(func() {
+					env.SignalWorkflow(SignalDecision, Decision{ConfirmationID: "k", Status: models.ConfirmationApproved, By: "ann"})
+				}, c.signal)
+			}
+			env.ExecuteWorkflow(Pipeline, Input{ExecutionID: "e"})
+			require.Equal(t, c.want, outcome(t, env))
+			require.Equal(t, c.looks, looks)
+			require.Len(t, f.updates, 1)
+		})
+	}
+}
+
+// R10: a cancellation ends the wait and its timer.
+func TestR10CancelConfirmationWithATimeLimit(t *testing.T) {
+	f := &fake{claim: ClaimResult{Claimed: true, Phases: 1}}
+	env := newEnv(t, f)
+	at := env.Now().Add(30 * 24 * time.Hour)
+	f.phases = [][]StepRun{{{Name: "ask", Type: models.StepConfirmation, ConfirmationID: "k", ExpiresAt: &at}}}
+	env.RegisterDelayedCallback(env.CancelWorkflow, time.Hour)
+	env.ExecuteWorkflow(Pipeline, Input{ExecutionID: "e"})
+	require.Equal(t, models.StatusCancelled, outcome(t, env).Status)
+}
+
 // R10: cancelling a pipeline that waits for a person ends it, and its children are asked to end.
 func TestR10CancelPipelineThatWaits(t *testing.T) {
 	childEnded := false

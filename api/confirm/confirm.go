@@ -47,11 +47,18 @@ type Decision struct {
 	Status    string     `json:"status"`
 	DecidedBy string     `json:"decided_by"`
 	DecidedAt *time.Time `json:"decided_at"`
+	// Approvals is how many people have approved, ApprovalsNeeded how many it takes; absent where one is enough. Until they
+	// all have, Status is pending.
+	Approvals       int `json:"approvals,omitempty"`
+	ApprovalsNeeded int `json:"approvals_needed,omitempty"`
 }
 
 // MayDecide says who may decide a confirmation and see its link: the user it names, the members of the team it names,
 // or, where it names nobody, whoever may write in the project.
 func (l *Links) MayDecide(ctx context.Context, by policies.Subject, e *models.Execution, c *models.Confirmation) (bool, error) {
+	if !person(by, e, c) {
+		return false, nil
+	}
 	if c.User != "" || c.Team != "" {
 		return l.named(ctx, by, c)
 	}
@@ -68,11 +75,28 @@ func (l *Links) MayDecide(ctx context.Context, by policies.Subject, e *models.Ex
 // MayDecideByLink is MayDecide for somebody who came with the code of the link. Where nobody is named the link is enough:
 // only those who may decide were shown it, and a mail has no credential. Where somebody is named, it takes that person,
 // logged in. It is what executions.Service asks.
-func (l *Links) MayDecideByLink(ctx context.Context, by policies.Subject, _ *models.Execution, c *models.Confirmation) (bool, error) {
+func (l *Links) MayDecideByLink(ctx context.Context, by policies.Subject, e *models.Execution, c *models.Confirmation) (bool, error) {
+	if c.FourEyes || c.Approvals > 1 {
+		return l.MayDecide(ctx, by, e, c) // a link is nobody in particular
+	}
 	if c.User == "" && c.Team == "" {
 		return by.Kind != policies.KindRun, nil
 	}
 	return l.named(ctx, by, c)
+}
+
+// person says whether by is somebody whose word counts where it takes more than one pair of eyes: a user, since a service
+// account may be anybody's, and not who triggered the execution.
+func person(by policies.Subject, e *models.Execution, c *models.Confirmation) bool {
+	if !c.FourEyes && c.Approvals <= 1 {
+		return true
+	}
+	return by.Kind == policies.KindUser && !(c.FourEyes && triggered(by, e))
+}
+
+// triggered says whether by is behind the execution's trigger; pipelines that others trigger keep who began.
+func triggered(by policies.Subject, e *models.Execution) bool {
+	return by.ID != "" && by.Kind == e.Trigger.SubjectKind && by.ID == e.Trigger.SubjectID
 }
 
 // named says whether by is who the confirmation asks for. The identity is the authenticated id, looked up now: a name in
@@ -136,21 +160,25 @@ func (l *Links) Link(w http.ResponseWriter, r *api.Request, project, pipeline, i
 	if d.Project != project || e.SubjectName != pipeline {
 		return problem.New(problem.NotFound, "this link is not valid: no such confirmation")
 	}
-	if namesJSON(accept) {
-		return l.act(w, r, c, id, code, approve, by, may)
+	if r.HTTP.Method == http.MethodGet && namesJSON(accept) {
+		return l.act(w, r, c, e, id, code, approve, by, may)
 	}
 	return l.page(ctx, w, r, http.StatusOK, c, e, d, code, may, "")
 }
 
-func (l *Links) act(w http.ResponseWriter, r *api.Request, c *models.Confirmation, id, code string, approve bool, by policies.Subject, may bool) error {
+func (l *Links) act(w http.ResponseWriter, r *api.Request, c *models.Confirmation, e *models.Execution, id, code string, approve bool, by policies.Subject, may bool) error {
 	if !may {
-		return l.refusal(by, c)
+		return l.refusal(by, e, c)
 	}
 	c, err := l.decide(r.HTTP.Context(), id, code, approve, by)
 	if err != nil {
 		return err
 	}
-	b, err := json.Marshal(Decision{Status: c.Status, DecidedBy: c.DecidedByName, DecidedAt: c.DecidedAt})
+	d := Decision{Status: c.Status, DecidedBy: c.DecidedByName, DecidedAt: c.DecidedAt}
+	if c.Approvals > 1 {
+		d.Approvals, d.ApprovalsNeeded = c.ApprovedCount, c.Approvals
+	}
+	b, err := json.Marshal(d)
 	if err != nil {
 		return err
 	}
@@ -168,9 +196,12 @@ func (l *Links) decide(ctx context.Context, id, code string, approve bool, by po
 }
 
 // refusal tells somebody who may not decide what it takes.
-func (l *Links) refusal(by policies.Subject, c *models.Confirmation) error {
-	if by.Kind == policies.KindAnonymous {
+func (l *Links) refusal(by policies.Subject, e *models.Execution, c *models.Confirmation) error {
+	switch {
+	case by.Kind == policies.KindAnonymous:
 		return problem.New(problem.Unauthenticated, "%s: log in first", who(c))
+	case c.FourEyes && triggered(by, e):
+		return problem.New(problem.Forbidden, "%s triggered this, and four eyes must see it: somebody else decides", by.Name)
 	}
 	return problem.New(problem.Forbidden, "%s, not %s", who(c), by.Name)
 }
@@ -184,6 +215,9 @@ func who(c *models.Confirmation) string {
 		return "only the user '" + c.User + "' may decide this"
 	case c.Team != "":
 		return "only a member of the team '" + c.Team + "' may decide this"
+	}
+	if c.FourEyes || c.Approvals > 1 {
+		return "only users who may write in the project may decide this"
 	}
 	return "whoever has the link may decide this"
 }

@@ -12,6 +12,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"slipway/api"
@@ -42,6 +43,9 @@ type pageData struct {
 	Open, May                                    bool
 	Who, Decision, Message                       string
 	Action, CSRF                                 string
+	// Expires is when an open one times out; Rule and Votes are there where it takes several people.
+	Expires, Rule, Refusal string
+	Votes                  []string
 }
 
 // page writes the page of a confirmation. It works without scripts, and nothing else may be loaded by it.
@@ -67,6 +71,16 @@ func (l *Links) page(ctx context.Context, w http.ResponseWriter, r *api.Request,
 	if !p.Open {
 		p.Decision = decided(c)
 	}
+	if p.Open && c.ExpiresAt != nil {
+		p.Expires = c.ExpiresAt.UTC().Format("2006-01-02 15:04 MST")
+		if p.Open = c.ExpiresAt.After(l.Store.Now()); !p.Open {
+			p.Expires, p.Decision = "", timedOut
+		}
+	}
+	if err := l.votes(ctx, c, &p); err != nil {
+		return err
+	}
+	p.Refusal = l.refusal(subject(r), e, c).Error()
 	if p.Open && p.May {
 		p.CSRF = csrf(w, r, p.Action)
 	}
@@ -83,6 +97,29 @@ func (l *Links) page(ctx context.Context, w http.ResponseWriter, r *api.Request,
 	_, err = w.Write(buf.Bytes())
 	return err
 }
+
+// votes fills in what several people have said, and what it still takes.
+func (l *Links) votes(ctx context.Context, c *models.Confirmation, p *pageData) error {
+	if c.Approvals > 1 {
+		p.Rule = fmt.Sprintf("%d of %d people have approved", c.ApprovedCount, c.Approvals)
+	}
+	if c.FourEyes {
+		if p.Rule != "" {
+			p.Rule += "; "
+		}
+		p.Rule += "whoever triggered the run may not decide"
+	}
+	if c.Approvals <= 1 {
+		return nil
+	}
+	list, err := l.Store.VotesOf(ctx, c.ID)
+	for _, v := range list {
+		p.Votes = append(p.Votes, v.Decision+" by "+v.VoterName+" on "+v.CreatedAt.UTC().Format("2006-01-02 15:04:05 MST"))
+	}
+	return err
+}
+
+const timedOut = "Nobody decided in time: this timed out."
 
 // releases are what the pipeline's builds have made so far.
 func (l *Links) releases(ctx context.Context, e *models.Execution) ([]string, error) {
@@ -108,9 +145,17 @@ func decided(c *models.Confirmation) string {
 		}
 		return "This was " + c.Status + " by " + c.DecidedByName + at + "."
 	case models.ConfirmationTimedOut:
-		return "Nobody decided in time: this timed out."
+		return timedOut
 	}
 	return "The pipeline's execution has ended: there is nothing left to decide."
+}
+
+// tooLate begins the message of a refusal; that one has approved already is no reproach.
+func tooLate(message string) string {
+	if strings.HasPrefix(message, "you have approved") {
+		return message
+	}
+	return "Too late: " + message
 }
 
 func random() string {
@@ -165,7 +210,7 @@ func (l *Links) Post(w http.ResponseWriter, r *api.Request, f *Form) error {
 		case err == nil:
 			c = now
 		case errors.As(err, &p) && p.Kind == problem.Conflict:
-			status, message = http.StatusConflict, "Too late: "+p.Message
+			status, message = http.StatusConflict, tooLate(p.Message)
 			if c, _, _, err = l.Executions.Confirmation(ctx, f.ExecutionID, f.Code, by); err != nil {
 				return err
 			}
@@ -173,7 +218,7 @@ func (l *Links) Post(w http.ResponseWriter, r *api.Request, f *Form) error {
 			return err
 		}
 	} else {
-		status, message = http.StatusForbidden, "Not decided: "+who(c)+"."
+		status, message = http.StatusForbidden, "Not decided: "+l.refusal(by, e, c).Error()+"."
 		if by.Kind == policies.KindAnonymous {
 			status = http.StatusUnauthorized
 		}

@@ -55,7 +55,15 @@ func TestConfirmationLinksActOnlyWhenAsked(t *testing.T) {
 				require.Equal(t, "text/html; charset=utf-8", a.header.Get("Content-Type"))
 			}
 		}
-		require.Equal(t, http.StatusNotFound, k.as("").with("Accept", json_).do("HEAD", link(id, code, "approve"), nil).status)
+		for _, accept := range []string{json_, "*/*"} {
+			for _, verb := range []string{"approve", "disapprove"} {
+				a := k.as("walter").with("Accept", accept).do("HEAD", link(id, code, verb), nil)
+				require.Equal(t, "", a.ok())
+				require.Equal(t, "text/html; charset=utf-8", a.header.Get("Content-Type"), "HEAD is answered as the page is")
+				require.Contains(t, a.header.Get("Content-Security-Policy"), "default-src 'none'")
+			}
+		}
+		require.Equal(t, http.StatusNotFound, k.as("").do("HEAD", link(id, "wrong", "approve"), nil).status)
 		k.as("").with("Accept", json_).post(link(id, code, "approve"), nil).is(http.StatusNotFound)
 		require.Equal(t, models.ConfirmationPending, status(k, id))
 

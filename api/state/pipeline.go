@@ -58,6 +58,17 @@ type PipelineStep struct {
 	ConfirmationURL string `json:"confirmation_url,omitempty" validate:"max=4000"`
 	DecidedBy       string `json:"decided_by,omitempty" validate:"max=1000"`
 	DecidedAt       string `json:"decided_at,omitempty" validate:"max=100"`
+	// ExpiresAt is when a confirmation times out, and Decisions what each person has said, oldest first.
+	ExpiresAt string         `json:"expires_at,omitempty" validate:"max=100"`
+	Decisions []StepDecision `json:"decisions,omitempty" validate:"max=100"`
+}
+
+// StepDecision is one person's word on a confirmation.
+type StepDecision struct {
+	// Decision is approved or disapproved.
+	Decision string `json:"decision" validate:"max=100"`
+	By       string `json:"by" validate:"max=1000"`
+	At       string `json:"at" validate:"max=100"`
 }
 
 // PipelineTrigger starts a pipeline from outside. One without an id is new; its id and token are made here and shown to

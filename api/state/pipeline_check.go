@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"time"
 
 	"slipway/api"
 	"slipway/executions"
@@ -82,6 +83,13 @@ func (c *phaseCheck) found(err error, member, format string, args ...any) error 
 }
 
 func (c *phaseCheck) step(step models.PipelineStep) error {
+	if step.Type != models.StepConfirmation {
+		for member, set := range map[string]bool{"approvals": step.Approvals != 0, "four_eyes": step.FourEyes, "remind_after": step.RemindAfter != ""} {
+			if set {
+				return c.bad(member, "is for steps of type confirmation")
+			}
+		}
+	}
 	if step.TriggerPipelineOnBuild && step.Type != models.StepBuild {
 		return c.bad("trigger_pipeline_on_build", "is for steps of type build")
 	}
@@ -206,7 +214,16 @@ func (c *phaseCheck) deployment(step models.PipelineStep) error {
 	return nil
 }
 
+// minRemind keeps reminders from being a nuisance.
+const minRemind = 5 * time.Minute
+
 func (c *phaseCheck) confirmation(step models.PipelineStep) error {
+	if d, err := models.ParseTimeLimit(step.RemindAfter); err != nil || d > 0 && d < minRemind {
+		return c.bad("remind_after", "expected a time from %s to %s, as in 30m or 24h", models.ShowDuration(minRemind), models.ShowDuration(models.MaxTimeLimit))
+	}
+	if step.Approvals > 1 && step.User != "" && step.Team == "" {
+		return c.bad("approvals", "%d different people cannot approve where only the user '%s' may", step.Approvals, step.User)
+	}
 	if step.User != "" {
 		u, err := c.s.Store.UserByName(c.ctx, step.User)
 		if err != nil {

@@ -34,9 +34,9 @@ func (s *surface) pipelineExecutionRows() []api.Row {
 		{Method: http.MethodPost, Path: one + "cancel", Operation: "requestThatPipelineExecutionIsCancelled", Summary: "Request that pipeline execution is cancelled",
 			Permission: s.in("pipeline:cancel"), Handler: api.Handle(s.cancelPipeline)},
 		{Method: http.MethodGet, Path: one + "confirmation/{code}/approve", Operation: "approvePipelineStep", Summary: "Confirm pipeline step",
-			Permission: api.Permission{Public: true}, Handler: api.Stream(s.confirmation(true))},
+			Permission: api.Permission{Public: true}, Head: true, Handler: api.Stream(s.confirmation(true))},
 		{Method: http.MethodGet, Path: one + "confirmation/{code}/disapprove", Operation: "disapprovePipelineStep", Summary: "Confirm pipeline step",
-			Permission: api.Permission{Public: true}, Handler: api.Stream(s.confirmation(false))},
+			Permission: api.Permission{Public: true}, Head: true, Handler: api.Stream(s.confirmation(false))},
 		{Method: http.MethodPost, Path: one + "retry", Operation: "retryThePipeline", Summary: "Retry the pipeline.",
 			Permission: s.in("pipeline:retry"), Handler: api.Handle(s.retryPipeline)},
 		{Method: http.MethodGet, Path: pipelinesOfProject + "executions/", Operation: "getThePipelineExecutionsByProject", Summary: "Get the pipeline executions by project.",
@@ -157,11 +157,21 @@ func (s *surface) fillSteps(ctx context.Context, e *models.Execution, phases []P
 	if err != nil {
 		return err
 	}
+	var votes map[string][]models.ConfirmationVote
+	if len(confirmations) > 0 {
+		if votes, err = s.Store.VotesIn(ctx, e.ID); err != nil {
+			return err
+		}
+	}
 	for i := range confirmations {
 		c := &confirmations[i]
 		st := at(c.Phase, c.Step)
 		if st == nil {
 			continue
+		}
+		st.ExpiresAt = stamp(c.ExpiresAt)
+		for _, v := range votes[c.ID] {
+			st.Decisions = append(st.Decisions, StepDecision{Decision: v.Decision, By: v.VoterName, At: stamp(&v.CreatedAt)})
 		}
 		if c.Status != models.ConfirmationPending {
 			st.DecidedBy, st.DecidedAt = c.DecidedByName, stamp(c.DecidedAt)

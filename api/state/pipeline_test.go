@@ -159,6 +159,12 @@ func TestPipelinesMakeNoRing(t *testing.T) {
 // waiting gives an execution of pipeline ship that waits for its confirmation, and the code of that.
 func waiting(k *kit, user, team string) (id, code string) {
 	k.t.Helper()
+	return waitingFor(k, models.Confirmation{User: user, Team: team})
+}
+
+// waitingFor is waiting with a confirmation of any rules.
+func waitingFor(k *kit, c models.Confirmation) (id, code string) {
+	k.t.Helper()
 	ctx := context.Background()
 	id = k.as("walter").post(pipelines+"by-name/ship/trigger", nil).id()
 	_, err := k.store.ClaimExecution(ctx, id, "run", nil)
@@ -166,7 +172,8 @@ func waiting(k *kit, user, team string) (id, code string) {
 	code = "code-" + id
 	sealed, err := k.sealer.Encrypt([]byte(code), "confirmation:"+id)
 	require.NoError(k.t, err)
-	_, err = k.store.OpenConfirmation(ctx, models.Confirmation{ExecutionID: id, Phase: 2, Step: 0, CodeHash: models.HashCode(code), CodeSealed: sealed, User: user, Team: team})
+	c.ExecutionID, c.Phase, c.Step, c.CodeHash, c.CodeSealed = id, 2, 0, models.HashCode(code), sealed
+	_, err = k.store.OpenConfirmation(ctx, c)
 	require.NoError(k.t, err)
 	require.NoError(k.t, k.store.PutSteps(ctx, models.ExecutionStep{ExecutionID: id, Phase: 2, Step: 0, Name: "go", Type: "confirmation", Status: models.StatusWaiting}))
 	return id, code
