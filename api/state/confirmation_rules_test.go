@@ -49,7 +49,9 @@ func TestR9TwoOfAHundredApprove(t *testing.T) {
 		}
 		close(begin)
 		wg.Wait()
-		require.Equal(t, []int64{1, 1, 98}, []int64{pending.Load(), approved.Load(), refused.Load()})
+		// Who is first may see the decision of the second already.
+		require.Equal(t, []int64{2, 98}, []int64{pending.Load() + approved.Load(), refused.Load()})
+		require.Positive(t, approved.Load())
 		list, err := k.store.ConfirmationsOf(ctx, id)
 		require.NoError(t, err)
 		votes, err := k.store.VotesOf(ctx, list[0].ID)

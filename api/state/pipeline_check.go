@@ -221,6 +221,9 @@ func (c *phaseCheck) confirmation(step models.PipelineStep) error {
 	if d, err := models.ParseTimeLimit(step.RemindAfter); err != nil || d > 0 && d < minRemind {
 		return c.bad("remind_after", "expected a time from %s to %s, as in 30m or 24h", models.ShowDuration(minRemind), models.ShowDuration(models.MaxTimeLimit))
 	}
+	if _, err := models.ParseTimeLimit(step.TimeLimit); err != nil {
+		return c.bad("time_limit", "%s", err.Error())
+	}
 	if step.Approvals > 1 && step.User != "" && step.Team == "" {
 		return c.bad("approvals", "%d different people cannot approve where only the user '%s' may", step.Approvals, step.User)
 	}
