@@ -28,12 +28,13 @@ func awaitTurn(ctx workflow.Context, in Input, c *ClaimResult) (*Outcome, error)
 		}
 		var a AdmitResult
 		err := local(ctx, ActivityAdmit, &a, in, workflow.GetInfo(ctx).WorkflowType.Name)
-		switch {
-		case ctx.Err() != nil:
-			return cancelled, nil
-		case err != nil:
+		if ctx.Err() == nil && err != nil {
 			return nil, err
-		case a.Ended != nil:
+		}
+		if ctx.Err() != nil {
+			return cancelled, nil //nolint:nilerr // an activity that was cancelled is no fault
+		}
+		if a.Ended != nil {
 			return a.Ended, nil
 		}
 		c.Queued, c.Waiting = a.Queued, a.Waiting
