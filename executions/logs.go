@@ -46,7 +46,7 @@ func (s *Service) ReadLogs(ctx context.Context, executionID string, from int64, 
 // readLines calls f for each stored line from the given one on until f says to stop, or the log ends for now.
 func (s *Service) readLines(ctx context.Context, executionID string, from int64, f func(line int64, text []byte) (bool, error)) error {
 	// A follower holds as many chunks of 64 KiB in memory while it sends their lines, which may take long.
-	const batch = 4
+	const batch = 2
 	for {
 		chunks, err := s.store.LogChunks(ctx, executionID, from, batch)
 		if err != nil {
