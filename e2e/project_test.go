@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -195,20 +196,26 @@ func (s *stack) line(ref client.Ref, prefix string) string {
 // lineAfter is line for the occurrence after the first skip ones.
 func (s *stack) lineAfter(ref client.Ref, prefix string, skip int) string {
 	s.t.Helper()
+	rest, _ := s.lineAt(ref, prefix, skip)
+	return rest
+}
+
+// lineAt is lineAfter with the time at which the worker read the line, whenever it got here.
+func (s *stack) lineAt(ref client.Ref, prefix string, skip int) (rest string, at time.Time) {
+	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.ctx(), patience)
 	defer cancel()
-	var rest string
 	err := s.client.FollowLogs(ctx, ref, func(it logs.Item) error {
 		if r, ok := strings.CutPrefix(it.Message, prefix); ok {
 			if skip--; skip < 0 {
-				rest = r
+				rest, at = r, it.Timestamp
 				return errSeen
 			}
 		}
 		return nil
 	})
 	require.ErrorIs(s.t, err, errSeen, "the log of %s has no line %q:\n%s", ref.ID, prefix, s.logText(ref))
-	return rest
+	return rest, at
 }
 
 // eachLine counts the lines of a file that scripts append to; a file that is not there has none.

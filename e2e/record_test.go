@@ -30,29 +30,38 @@ func TestRecordHistories(t *testing.T) {
 		t.Helper()
 		testenv.RecordHistory(t, s.workflows, dir, name, id, run)
 	}
+	// An activity ends the row before its workflow closes.
+	closed := func(ref client.Ref) {
+		t.Helper()
+		require.NoError(t, s.workflows.GetWorkflow(t.Context(), ref.ID, "").Get(t.Context(), nil))
+	}
 
 	p.build("good", "echo good")
 	ref := p.trigger("good")
 	s.ok(ref)
-	write("build-ok", ref.ID, "")
+	closed(ref)
+	write("build-direct-ok", ref.ID, "")
 
 	p.build("bad", "exit 3")
 	ref = p.trigger("bad")
 	s.failed(ref, "3")
-	write("build-failed", ref.ID, "")
+	closed(ref)
+	write("build-direct-failed", ref.ID, "")
 
 	p.build("long", "echo pid $$", "exec sleep 1000")
 	ref = p.trigger("long")
 	s.line(ref, "pid ")
-	write("build-open-running", ref.ID, "")
+	write("build-direct-open-running", ref.ID, "")
 	require.NoError(t, s.client.Cancel(t.Context(), ref))
 	s.reaches(ref, models.StatusCancelled)
-	write("build-cancelled", ref.ID, "")
+	closed(ref)
+	write("build-direct-cancelled", ref.ID, "")
 
 	p.buildOf(client.Build{Name: "deploys", Repo: p.repo.Dir, Branch: "main", Steps: []client.BuildStep{{PlanLocation: "escape.yml", RunDeploy: true}}})
 	ref = p.trigger("deploys")
 	s.ok(ref)
-	write("build-that-deploys", ref.ID, "")
+	closed(ref)
+	write("build-that-deploys-ended-by-its-activity", ref.ID, "")
 
 	g := newGate(t)
 	p.job("web", "", "echo pid $$", g.wait(), "echo passed")
@@ -67,7 +76,8 @@ func TestRecordHistories(t *testing.T) {
 	write("deployment-cancelled-in-queue", third.ID, "")
 	g.open(2)
 	s.ok(holder)
-	write("deployment-ok", holder.ID, "")
+	closed(holder)
+	write("deployment-ended-by-its-activity", holder.ID, "")
 	s.ok(second)
 	write("deployment-waited-for-lock", second.ID, "")
 

@@ -35,19 +35,24 @@ func TestR1KilledWorkers(t *testing.T) {
 	t.Run("R1 a build script begins again on the other worker", func(t *testing.T) {
 		g := newGate(t)
 		p.build("build", "echo pid $$", "(trap '' TERM; exec sleep 1000) &", g.wait(), "kill -9 $!; echo passed")
-		triggered := time.Now()
 		ref := p.trigger("build")
 		pid, err := strconv.Atoi(s.line(ref, "pid "))
 		require.NoError(t, err)
-		took := time.Since(triggered) // what a start takes on this machine now
 		require.NotEmpty(t, processesOf(t, ref.ID), "the test sees what the script started")
 		hit, _ := workerOf(t, pid, workers...)
-		hit.kill()
 		killed := time.Now()
+		hit.kill()
 		await(t, "the killed worker's script is gone", func() (bool, string) { return !alive(pid), "" })
-		again, err := strconv.Atoi(s.lineAfter(ref, "pid ", 1))
+		// The times are those at which the other worker wrote or read the lines: how long they take to get here, and how busy
+		// this process is, does not count. The server gives the work out when the heartbeat timeout has passed since the last
+		// heartbeat that it took, which was before the kill, and then after the first interval of the retry policy, 0.2 s. That
+		// leaves 1.8 s to hand it over, to fetch the source and to spawn the script.
+		_, taken := s.lineAt(ref, "The worker that ran this was lost", 0)
+		rest, began := s.lineAt(ref, "pid ", 1)
+		again, err := strconv.Atoi(rest)
 		require.NoError(t, err)
-		require.Less(t, time.Since(killed), workflows.HeartbeatTimeout+2*time.Second+took, "from the kill to the script's new start")
+		t.Logf("from the kill to the new attempt %v, to the new start of the script %v", taken.Sub(killed), began.Sub(killed))
+		require.Less(t, began.Sub(killed), workflows.HeartbeatTimeout+2*time.Second, "from the kill to the new start of the script")
 		require.NotEqual(t, pid, again)
 		g.open(1)
 		s.ok(ref)

@@ -23,7 +23,7 @@ import (
 func TestR11RecordedHistoriesReplay(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("testdata", "histories", "*.json*"))
 	require.NoError(t, err)
-	require.GreaterOrEqual(t, len(files), 44, "histories are missing")
+	require.GreaterOrEqual(t, len(files), 52, "histories are missing")
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".gz"), func(t *testing.T) {
 			t.Parallel()
