@@ -30,6 +30,8 @@ func (a *Deliveries) Register(queue string, r worker.Registry) bool {
 // Deliver makes one attempt. An error that says when is how Temporal is told to try again: a retry costs no event of the
 // workflow's history.
 func (a *Deliveries) Deliver(ctx context.Context, in workflows.DeliveryInput) (workflows.Outcome, error) {
+	stop := beat(ctx)
+	defer stop()
 	out, err := a.Service.Attempt(ctx, in.DeliveryID)
 	var again *deliveries.AgainError
 	if errors.As(err, &again) {

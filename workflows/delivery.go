@@ -50,6 +50,7 @@ func Delivery(ctx workflow.Context, in DeliveryInput) (Outcome, error) {
 	send := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:           QueueDeliveries,
 		StartToCloseTimeout: deliveryTimeLimit,
+		HeartbeatTimeout:    HeartbeatTimeout,
 		RetryPolicy: &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute,
 			MaximumAttempts: deliveryDispatches},
 	})
