@@ -102,9 +102,11 @@ func (n *Notification) EventFor(event string, fixed bool) string {
 	return ""
 }
 
+var notificationPattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]*$`)
+
 // check says what is wrong with a rule.
 func (n *Notification) check(secret NotificationSecret) error {
-	if err := checkName("a notification", n.Name, projectPattern); err != nil {
+	if err := checkName("a notification", n.Name, notificationPattern); err != nil {
 		return err
 	}
 	if len(n.Events) == 0 {
