@@ -92,7 +92,9 @@ func TestConfirmationsAskThoseWhoMayDecide(t *testing.T) {
 		e4, c4 := k.waits("fourth", "nobody", "no such team")
 		require.Empty(t, k.asked(e4, c4, 0))
 		// Who decides in the end is asked: four eyes, say.
-		k.service.MayDecide = func(_ context.Context, by policies.Subject, _ *models.Execution, _ *models.Confirmation) (bool, error) { return by.Name == "olga", nil }
+		k.service.MayDecide = func(_ context.Context, by policies.Subject, _ *models.Execution, _ *models.Confirmation) (bool, error) {
+			return by.Name == "olga", nil
+		}
 		e5, c5 := k.waits("fifth", "", "")
 		require.Equal(t, []string{"olga@example.com"}, k.asked(e5, c5, 0))
 
