@@ -70,6 +70,7 @@ func Delivery(ctx workflow.Context, in DeliveryInput) (Outcome, error) {
 	clean, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
 	// The row may have ended meanwhile: the last attempt was on its way.
-	err = local(clean, ActivityEndDelivery, &out, in, out)
-	return out, err
+	var final Outcome
+	err = local(clean, ActivityEndDelivery, &final, in, out)
+	return final, err
 }

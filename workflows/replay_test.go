@@ -23,7 +23,7 @@ import (
 func TestR11RecordedHistoriesReplay(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("testdata", "histories", "*.json*"))
 	require.NoError(t, err)
-	require.GreaterOrEqual(t, len(files), 52, "histories are missing")
+	require.GreaterOrEqual(t, len(files), 57, "histories are missing")
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".gz"), func(t *testing.T) {
 			t.Parallel()
@@ -45,6 +45,7 @@ func TestR11ReplayNoticesAChange(t *testing.T) {
 		"asset-search-open-waiting":   {AssetSearchWorkflow: ends},
 		"asset-scan-open-running":     {AssetScanWorkflow: ends},
 		"package-mirror-open-running": {PackageMirrorWorkflow: once},
+		"delivery-cancelled":          {DeliveryWorkflow: func(workflow.Context, DeliveryInput) (Outcome, error) { return Outcome{}, nil }},
 	} {
 		all := registered()
 		maps.Copy(all, changed)
@@ -78,5 +79,6 @@ func registered() map[string]any {
 		BuildWorkflow: Build, DeploymentWorkflow: Deployment, PipelineWorkflow: Pipeline,
 		AssetSearchWorkflow: AssetSearch, AssetScanWorkflow: AssetScan, AssetScanScheduleWorkflow: AssetScanSchedule,
 		PackageMirrorWorkflow: PackageMirror, PackageMirrorScheduleWorkflow: PackageMirrorSchedule,
+		DeliveryWorkflow: Delivery,
 	}
 }
