@@ -4,9 +4,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"slipway/deliveries"
 	"slipway/models"
 )
 
@@ -197,4 +199,25 @@ func TestDeliveriesOfHooksAreForOwners(t *testing.T) {
 		again.is(http.StatusAccepted)
 		require.Contains(t, string(again.body), `"redelivery_of":"`+d.ID+`"`)
 	})
+}
+
+// S12: a hook of one installation starts a build of another, or of the same: signed, and once however often it is tried.
+func TestS12BuildsTakeSlipwaysOwnWebhooks(t *testing.T) {
+	k := onSQLite(t)
+	k.shop()
+	token := k.as("olga").post(devBuilds, aBuild("web")).object()["webhook_token"].(string)
+	path := devBuilds + "webhook/" + token
+	const body = `{"event":"NEW_UPLOAD","project":"shop"}`
+	for name, signature := range map[string]string{
+		"another secret": deliveries.Sign("other", time.Now(), []byte(body)),
+		"another body":   deliveries.Sign("signing-secret", time.Now(), []byte(body+" ")),
+		"too old":        deliveries.Sign("signing-secret", time.Now().Add(-10*time.Minute), []byte(body)),
+		"no time":        "v1=" + sign(body, "signing-secret"),
+	} {
+		hook(k, path, body, deliveries.HeaderSignature, signature).is(http.StatusNotFound)
+		require.Empty(t, k.temporal.started, name)
+	}
+	first := hook(k, path, body, deliveries.HeaderSignature, deliveries.Sign("signing-secret", time.Now(), []byte(body)), "Idempotency-Key", "d-1").id()
+	again := hook(k, path, body, deliveries.HeaderSignature, deliveries.Sign("signing-secret", time.Now(), []byte(body)), "Idempotency-Key", "d-1").id()
+	require.Equal(t, first, again)
 }
