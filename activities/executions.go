@@ -170,7 +170,12 @@ func (a *Executions) Finish(ctx context.Context, in workflows.Input, kind string
 }
 
 // BeginPhase records the executions of a phase's steps and says what to run. Repeated, it finds what it recorded.
-func (a *Executions) BeginPhase(ctx context.Context, in workflows.Input, phase int, sequence int64) ([]workflows.StepRun, error) {
+func (a *Executions) BeginPhase(ctx context.Context, in workflows.Input, phase int, sequence int64, ended *workflows.PhaseEnd) ([]workflows.StepRun, error) {
+	if ended != nil {
+		if err := a.Store.PutSteps(ctx, endedSteps(a.Store.Now(), in, ended.Phase, ended.Steps)...); err != nil {
+			return nil, err
+		}
+	}
 	e, err := a.Store.ExecutionByID(ctx, in.ExecutionID)
 	if err != nil {
 		return nil, err
@@ -208,7 +213,7 @@ func (a *Executions) BeginPhase(ctx context.Context, in workflows.Input, phase i
 			if err != nil {
 				return nil, err
 			}
-			run.ConfirmationID, run.ExpiresAt = c.ID, c.ExpiresAt
+			run.ConfirmationID, run.ExpiresAt, run.Defers = c.ID, c.ExpiresAt, true
 			waits = true
 		default:
 			if err := begin.step(ctx, st, &run); err != nil {
@@ -226,15 +231,19 @@ func (a *Executions) BeginPhase(ctx context.Context, in workflows.Input, phase i
 
 // PutSteps records the end of steps that have no execution of their own, and that the pipeline goes on.
 func (a *Executions) PutSteps(ctx context.Context, in workflows.Input, phase int, sequence int64, ends []workflows.StepUpdate) error {
-	now := a.Store.Now().Truncate(time.Microsecond)
-	rows := make([]models.ExecutionStep, len(ends))
-	for i, u := range ends {
-		rows[i] = models.ExecutionStep{ExecutionID: in.ExecutionID, Phase: phase, Step: u.Step, Status: u.Outcome.Status, Reason: u.Outcome.Reason, FinishedAt: &now}
-	}
 	return a.Store.Tx(ctx, func(tx *models.Store) error {
-		if err := tx.PutSteps(ctx, rows...); err != nil {
+		if err := tx.PutSteps(ctx, endedSteps(tx.Now(), in, phase, ends)...); err != nil {
 			return err
 		}
 		return tx.SetExecutionStatus(ctx, in.ExecutionID, models.StatusRunning, sequence)
 	})
+}
+
+// endedSteps are the rows of steps that ended at a time.
+func endedSteps(now time.Time, in workflows.Input, phase int, ends []workflows.StepUpdate) []models.ExecutionStep {
+	rows := make([]models.ExecutionStep, len(ends))
+	for i, u := range ends {
+		rows[i] = models.ExecutionStep{ExecutionID: in.ExecutionID, Phase: phase, Step: u.Step, Status: u.Outcome.Status, Reason: u.Outcome.Reason, FinishedAt: &now}
+	}
+	return rows
 }

@@ -62,22 +62,29 @@ func (s *Store) StepsOf(ctx context.Context, executionID string) ([]ExecutionSte
 
 // PutSteps writes the status of steps. It is idempotent: the workflow repeats it when an activity is repeated.
 func (s *Store) PutSteps(ctx context.Context, steps ...ExecutionStep) error {
+	if len(steps) == 1 {
+		return s.putStep(ctx, steps[0]) // a transaction would be two more round trips
+	}
 	return s.Tx(ctx, func(tx *Store) error {
 		for _, t := range steps {
-			set := map[string]any{"status": t.Status, "reason": clip(t.Reason, 4000), "child_id": t.ChildID, "detached": t.Detached}
-			if t.DeliveryID != "" {
-				set["delivery_id"] = t.DeliveryID
-			}
-			if t.StartedAt != nil {
-				set["started_at"] = t.StartedAt
-			}
-			if t.FinishedAt != nil {
-				set["finished_at"] = t.FinishedAt
-			}
-			if err := found(tx.writer(ctx).Model(&ExecutionStep{}).Where("execution_id = ? AND phase = ? AND step = ?", t.ExecutionID, t.Phase, t.Step).Updates(set)); err != nil {
+			if err := tx.putStep(ctx, t); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+func (s *Store) putStep(ctx context.Context, t ExecutionStep) error {
+	set := map[string]any{"status": t.Status, "reason": clip(t.Reason, 4000), "child_id": t.ChildID, "detached": t.Detached}
+	if t.DeliveryID != "" {
+		set["delivery_id"] = t.DeliveryID
+	}
+	if t.StartedAt != nil {
+		set["started_at"] = t.StartedAt
+	}
+	if t.FinishedAt != nil {
+		set["finished_at"] = t.FinishedAt
+	}
+	return found(s.writer(ctx).Model(&ExecutionStep{}).Where("execution_id = ? AND phase = ? AND step = ?", t.ExecutionID, t.Phase, t.Step).Updates(set))
 }

@@ -31,10 +31,18 @@ type StepRun struct {
 	DeliveryID string `json:"delivery_id,omitempty"`
 	// ConfirmationID is the decision that the step waits for.
 	ConfirmationID string `json:"confirmation_id,omitempty"`
+	// Defers says that the begin of the next phase takes the end of the step with it.
+	Defers bool `json:"defers,omitempty"`
 	// ExpiresAt is when that times out.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	// IgnoreFailure lets the pipeline go on whatever the step's outcome.
 	IgnoreFailure bool `json:"ignore_failure,omitempty"`
+}
+
+// PhaseEnd is what is still to be written of the phase before: how the steps without an execution of their own ended.
+type PhaseEnd struct {
+	Phase int          `json:"phase"`
+	Steps []StepUpdate `json:"steps"`
 }
 
 // StepUpdate is the end of a step that has no execution of its own.
@@ -51,6 +59,8 @@ type pipelineState struct {
 	Waiting []string `json:"waiting,omitempty"`
 	// Sequence of the last projected write.
 	Sequence int64 `json:"sequence"`
+	// ended is what is still to be written of the phase before.
+	ended *PhaseEnd
 	// Failed is what ended the phases before, once only those are left that clean up.
 	Failed *Outcome `json:"failed,omitempty"`
 }
@@ -113,12 +123,18 @@ func Pipeline(ctx workflow.Context, in Input) (Outcome, error) {
 			break // the clean-up was cancelled too
 		}
 		if st.Phase < claim.Phases && workflow.GetInfo(ctx).GetContinueAsNewSuggested() && (ctx.Err() == nil || st.Failed != nil) {
+			if err := st.flush(ctx, in); err != nil {
+				return Outcome{}, err
+			}
 			next := Input{ExecutionID: in.ExecutionID, Phase: st.Phase, Sequence: st.Sequence, Attributes: in.Attributes, Failed: st.Failed}
 			if limit.whole > 0 {
 				next.TimeLeft = max(limit.left-workflow.Now(ctx).Sub(began), 1)
 			}
 			return Outcome{}, workflow.NewContinueAsNewError(ctx, PipelineWorkflow, next)
 		}
+	}
+	if err := st.flush(ctx, in); err != nil {
+		return Outcome{}, err
 	}
 	if st.Failed != nil {
 		return finish(ctx, in, *st.Failed)
@@ -160,12 +176,13 @@ func (st *pipelineState) runPhase(ctx workflow.Context, in Input) (Outcome, erro
 	}
 	var steps []StepRun
 	st.Sequence++
-	if err := local(ctx, ActivityBeginPhase, &steps, in, st.Phase, st.Sequence); err != nil {
+	if err := local(ctx, ActivityBeginPhase, &steps, in, st.Phase, st.Sequence, st.ended); err != nil {
 		if ctx.Err() != nil {
 			return Outcome{Status: models.StatusCancelled, Reason: "cancelled"}, nil
 		}
 		return Outcome{}, err
 	}
+	st.ended = nil
 	outcomes := make([]*Outcome, len(steps))
 	open := map[string]int{} // confirmation id -> index in steps
 	wg := workflow.NewWaitGroup(ctx)
@@ -206,16 +223,34 @@ func (st *pipelineState) runPhase(ctx workflow.Context, in Input) (Outcome, erro
 	return phaseOutcome(ctx, steps, outcomes), nil
 }
 
-// project writes the ends of steps that have no execution of their own.
+// project writes the ends of steps that have no execution of their own. Where begin-phase said that it can, they are
+// written with the begin of the next phase: a person who has approved waits for that.
 func (st *pipelineState) project(ctx workflow.Context, in Input, steps []StepRun, updates []StepUpdate) error {
-	ends := make([]StepUpdate, len(updates))
+	st.ended = &PhaseEnd{Phase: st.Phase, Steps: make([]StepUpdate, len(updates))}
+	defers := true
 	for i, u := range updates {
-		ends[i] = StepUpdate{Step: steps[u.Step].Step, Outcome: u.Outcome}
+		st.ended.Steps[i] = StepUpdate{Step: steps[u.Step].Step, Outcome: u.Outcome}
+		defers = defers && steps[u.Step].Defers
+	}
+	if defers {
+		return nil
+	}
+	return st.flush(ctx, in)
+}
+
+// flush writes the ends of steps that no phase will begin after.
+func (st *pipelineState) flush(ctx workflow.Context, in Input) error {
+	if st.ended == nil {
+		return nil
 	}
 	clean, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
 	st.Sequence++
-	return local(clean, ActivityPutSteps, nil, in, st.Phase, st.Sequence, ends)
+	if err := local(clean, ActivityPutSteps, nil, in, st.ended.Phase, st.Sequence, st.ended.Steps); err != nil {
+		return err
+	}
+	st.ended = nil
+	return nil
 }
 
 // runChild runs a step as an execution of its own and gives its outcome.

@@ -30,6 +30,7 @@ type fake struct {
 	sequences []int64
 	begun     []int
 	asked     []string
+	carried   []PhaseEnd // what came with the begin of the next phase
 }
 
 func newEnv(t *testing.T, f *fake) *testsuite.TestWorkflowEnvironment {
@@ -46,7 +47,10 @@ func newEnv(t *testing.T, f *fake) *testsuite.TestWorkflowEnvironment {
 		f.finished = append(f.finished, out)
 		return out, nil
 	}, ActivityFinish)
-	act(func(_ context.Context, _ Input, phase int, sequence int64) ([]StepRun, error) {
+	act(func(_ context.Context, _ Input, phase int, sequence int64, ended *PhaseEnd) ([]StepRun, error) {
+		if ended != nil {
+			f.carried = append(f.carried, *ended)
+		}
 		f.sequences, f.begun = append(f.sequences, sequence), append(f.begun, phase)
 		return f.phases[phase], nil
 	}, ActivityBeginPhase)
