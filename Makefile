@@ -46,7 +46,7 @@ dev: build temporal ## run the whole stack on this machine until Ctrl-C
 
 .PHONY: test
 test: temporal $(TESTSUM) ## run all tests that take less than a minute each
-	$(TESTSUM) --format standard-quiet --hide-summary output -- -timeout 15m ./...
+	$(TESTSUM) --format standard-quiet -- -timeout 15m ./...
 
 .PHONY: check
 check: check-format check-modules lint check-workflows check-vulnerabilities test ## everything the build server runs

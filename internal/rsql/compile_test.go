@@ -104,9 +104,10 @@ func TestCompiledSQL(t *testing.T) {
 		{"registry!=*io", `(registry IS NULL OR NOT (lower((registry) COLLATE "C") LIKE $1))`,
 			`(registry IS NULL OR NOT (lower(registry) LIKE ? ESCAPE '\'))`, 1},
 		{"labels=in=(a,b)", "(labels) && ARRAY[$1, $2]::text[]",
-			"EXISTS (SELECT 1 FROM json_each(labels) AS element WHERE element.type = 'text' AND element.value IN (?, ?))", 2},
+			"CASE WHEN (instr(labels, ?) > 0 OR instr(labels, ?) > 0) THEN " +
+				"EXISTS (SELECT 1 FROM json_each(labels) AS element WHERE element.type = 'text' AND element.value IN (?, ?)) ELSE 0 END", 2},
 		{"tags.env==prod;created_at>2024-01-01", "((tags) @> $1::jsonb AND created_at > $2::timestamptz)",
-			"((SELECT member.value FROM json_each(tags) AS member WHERE member.type = 'text' AND member.key = ? LIMIT 1) = ? " +
+			"(CASE WHEN instr(tags, ?) > 0 THEN (SELECT member.value FROM json_each(tags) AS member WHERE member.type = 'text' AND member.key = ? LIMIT 1) IN (?) ELSE 0 END " +
 				"AND created_at > ?)", 0},
 		{"created_at==2024-01-01", "created_at BETWEEN $1::timestamptz AND $2::timestamptz", "created_at BETWEEN ? AND ?", 2},
 		{"image==a/b", "(registry || '/' || name) = $1", "(registry || '/' || name) = ?", 1},
@@ -132,7 +133,8 @@ func TestNumberedStartsWhereTold(t *testing.T) {
 	require.Equal(t, []any{"a", "b", "c"}, args)
 }
 
-// TestS14_ValuesNeverReachTheSQL compiles hostile values and plain ones of the same form: the SQL is the same, to the byte.
+// TestS14_ValuesNeverReachTheSQL compiles hostile values and others of the same form: the SQL is the same, to the byte. There
+// are two of each: SQLite looks into the text of a JSON document first for values that are written there as they are.
 func TestS14_ValuesNeverReachTheSQL(t *testing.T) {
 	fields := testFields(t)
 	allowed := regexp.MustCompile(`^[A-Za-z0-9_.,$?()=<>&@|'"\[\]{}:\\/ -]*$`)
@@ -153,17 +155,20 @@ func TestS14_ValuesNeverReachTheSQL(t *testing.T) {
 				return compiled(t, fields, node, d).Question()
 			}
 			plain, _ := shape("plain")
+			escaped, _ := shape("quoted \"")
 			require.Regexp(t, allowed, plain)
+			require.Regexp(t, allowed, escaped)
 			for _, value := range hostile {
 				text, args := shape(value)
-				require.Equal(t, plain, text, "%s with %q on %s", form, value, d)
+				require.Contains(t, []string{plain, escaped}, text, "%s with %q on %s", form, value, d)
 				require.Equal(t, len(args), strings.Count(text, "?"))
 			}
 		}
 		plain := compiled(t, fields, &Comparison{Field: "tags.k", Operator: Equal, Values: []Value{{Text: "v"}}}, d)
+		escaped := compiled(t, fields, &Comparison{Field: `tags."k`, Operator: Equal, Values: []Value{{Text: "v"}}}, d)
 		for _, key := range append(hostileKeys, "'--", `"`, "$1") {
 			c := compiled(t, fields, &Comparison{Field: "tags." + key, Operator: Equal, Values: []Value{{Text: "v"}}}, d)
-			require.Equal(t, plain.parts, c.parts, "%q", key)
+			require.Contains(t, [][]string{plain.parts, escaped.parts}, c.parts, "%q", key)
 		}
 	}
 }
