@@ -213,7 +213,7 @@ func (a *Executions) BeginPhase(ctx context.Context, in workflows.Input, phase i
 			if err != nil {
 				return nil, err
 			}
-			run.ConfirmationID, run.ExpiresAt, run.Defers = c.ID, c.ExpiresAt, true
+			run.ConfirmationID, run.ExpiresAt = c.ID, c.ExpiresAt
 			waits = true
 		default:
 			if err := begin.step(ctx, st, &run); err != nil {

@@ -130,7 +130,7 @@ func (s *stepper) child(ctx context.Context, run *workflows.StepRun, n models.Ne
 			}
 		}
 		run.ChildID = child.ID
-		run.Workflow, run.TaskQueue = executions.WorkflowOf(child.Kind)
+		run.Workflow, run.TaskQueue = executions.WorkflowFor(child)
 		run.ScriptQueue = executions.ScriptQueue(child)
 		r := s.row(run, models.StatusRunning)
 		r.ChildID = child.ID

@@ -94,6 +94,15 @@ func WorkflowOf(kind string) (workflow, queue string) {
 	return kind, kind
 }
 
+// WorkflowFor is WorkflowOf for an execution that is started now.
+func WorkflowFor(e *models.Execution) (workflow, queue string) {
+	workflow, queue = WorkflowOf(e.Kind)
+	if ScriptQueue(e) != "" {
+		workflow = workflows.DirectBuildWorkflow
+	}
+	return workflow, queue
+}
+
 // QueueOf is the task queue of the activity that runs an execution's scripts: its own, or its kind's.
 func QueueOf(e *models.Execution) string {
 	if e.TaskQueue != "" {

@@ -171,7 +171,7 @@ func (s *Service) overloaded(ctx context.Context, err error, began time.Time) bo
 func (s *Service) start(ctx context.Context, e *models.Execution) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.StartTimeout)
 	defer cancel()
-	name, queue := WorkflowOf(e.Kind)
+	name, queue := WorkflowFor(e)
 	o := client.StartWorkflowOptions{
 		ID:                       e.ID,
 		TaskQueue:                queue,

@@ -138,6 +138,7 @@ func register(o Options, queue string, r sdk.Registry) error {
 	switch queue {
 	case workflows.QueueBuilds:
 		wf(workflows.Build, workflows.BuildWorkflow)
+		wf(workflows.Build, workflows.DirectBuildWorkflow)
 		shared()
 	case workflows.QueueDeployments:
 		wf(workflows.Deployment, workflows.DeploymentWorkflow)

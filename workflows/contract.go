@@ -21,9 +21,13 @@ const (
 
 // Names under which the workflows and activities are registered. They are part of every history: never rename one.
 const (
-	BuildWorkflow      = "build"
-	DeploymentWorkflow = "deployment"
-	PipelineWorkflow   = "pipeline"
+	BuildWorkflow = "build"
+	// DirectBuildWorkflow is Build for an execution whose Input has a ScriptQueue. It has a name of its own because workers
+	// of the versions before it would begin such an execution in their own way, and nobody could go on with it then: what a
+	// worker does not know at all it leaves to the others.
+	DirectBuildWorkflow = "direct-build"
+	DeploymentWorkflow  = "deployment"
+	PipelineWorkflow    = "pipeline"
 
 	ActivityClaim      = "claim"
 	ActivityPlan       = "plan-build"

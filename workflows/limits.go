@@ -27,7 +27,7 @@ func awaitTurn(ctx workflow.Context, in Input, c *ClaimResult) (*Outcome, error)
 			return cancelled, nil
 		}
 		var a AdmitResult
-		err := local(ctx, ActivityAdmit, &a, in, workflow.GetInfo(ctx).WorkflowType.Name)
+		err := local(ctx, ActivityAdmit, &a, in, kindOf(ctx))
 		if ctx.Err() == nil && err != nil {
 			return nil, err
 		}

@@ -31,8 +31,6 @@ type StepRun struct {
 	DeliveryID string `json:"delivery_id,omitempty"`
 	// ConfirmationID is the decision that the step waits for.
 	ConfirmationID string `json:"confirmation_id,omitempty"`
-	// Defers says that the begin of the next phase takes the end of the step with it.
-	Defers bool `json:"defers,omitempty"`
 	// ExpiresAt is when that times out.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	// IgnoreFailure lets the pipeline go on whatever the step's outcome.
@@ -223,19 +221,20 @@ func (st *pipelineState) runPhase(ctx workflow.Context, in Input) (Outcome, erro
 	return phaseOutcome(ctx, steps, outcomes), nil
 }
 
-// project writes the ends of steps that have no execution of their own. Where begin-phase said that it can, they are
-// written with the begin of the next phase: a person who has approved waits for that.
+// changeEnds is the version of pipelines since which the begin of a phase takes the ends of the one before with it.
+const changeEnds = "ends-with-the-next-begin"
+
+// project writes the ends of steps that have no execution of their own, with the begin of the next phase: a person who
+// has approved waits for that.
 func (st *pipelineState) project(ctx workflow.Context, in Input, steps []StepRun, updates []StepUpdate) error {
 	st.ended = &PhaseEnd{Phase: st.Phase, Steps: make([]StepUpdate, len(updates))}
-	defers := true
 	for i, u := range updates {
 		st.ended.Steps[i] = StepUpdate{Step: steps[u.Step].Step, Outcome: u.Outcome}
-		defers = defers && steps[u.Step].Defers
 	}
-	if defers {
-		return nil
+	if workflow.GetVersion(ctx, changeEnds, workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return st.flush(ctx, in)
 	}
-	return st.flush(ctx, in)
+	return nil
 }
 
 // flush writes the ends of steps that no phase will begin after.

@@ -13,7 +13,7 @@ import (
 // last one, after a disapproval, after a cancellation.
 func TestEndOfAConfirmationIsWrittenOnce(t *testing.T) {
 	ask := func(id string) StepRun {
-		return StepRun{Type: models.StepConfirmation, ConfirmationID: id, Defers: true}
+		return StepRun{Type: models.StepConfirmation, ConfirmationID: id}
 	}
 	approved := func(id string) Decision {
 		return Decision{ConfirmationID: id, Status: models.ConfirmationApproved, By: "ann"}

@@ -129,8 +129,17 @@ func claimed(ctx workflow.Context, in Input) (ClaimResult, error) {
 	// A cancellation that comes before the claim must not keep the row from being ended.
 	clean, cancel := workflow.NewDisconnectedContext(ctx)
 	defer cancel()
-	err := local(clean, ActivityClaim, &c, in, workflow.GetInfo(ctx).FirstRunID, workflow.GetInfo(ctx).WorkflowType.Name)
+	err := local(clean, ActivityClaim, &c, in, workflow.GetInfo(ctx).FirstRunID, kindOf(ctx))
 	return c, err
+}
+
+// kindOf is the kind of the execution that a workflow runs. Their names are the same but for one.
+func kindOf(ctx workflow.Context) string {
+	name := workflow.GetInfo(ctx).WorkflowType.Name
+	if name == DirectBuildWorkflow {
+		return BuildWorkflow
+	}
+	return name
 }
 
 // awaitLock waits for the deployments to be free. False means that the execution was cancelled first.
@@ -153,7 +162,7 @@ func finish(ctx workflow.Context, in Input, out Outcome) (Outcome, error) {
 	if out.Ended {
 		final = Outcome{Status: out.Status, Reason: out.Reason}
 	} else {
-		err = local(clean, ActivityFinish, &final, in, workflow.GetInfo(ctx).WorkflowType.Name, out)
+		err = local(clean, ActivityFinish, &final, in, kindOf(ctx), out)
 	}
 	if err == nil && final.Status != models.StatusOK {
 		showStatus(clean, in, final.Status)
