@@ -30,14 +30,56 @@ func (s *Service) Cancel(ctx context.Context, executionID string, by policies.Su
 		return err
 	}
 	if first {
-		err = s.spreadCancel(ctx, e)
-	} else {
-		err = s.stopCleanUp(ctx, e, line)
+		return s.cancelAll(ctx, e)
 	}
-	if err != nil {
+	if err := s.stopCleanUp(ctx, e, line); err != nil {
 		return err
 	}
 	return s.tellCancel(ctx, executionID)
+}
+
+// tellFirst is how long the workers of a pipeline's scripts wait for its workflows to be told: they wait no longer where
+// Temporal is away.
+const tellFirst = 250 * time.Millisecond
+
+// cancelAll tells the workflow of an execution, those of the pipelines below it, and the workers that run scripts for any
+// of them. Workers end scripts within milliseconds. A pipeline that heard of the end of its step before it heard of its
+// own cancellation would take the step for failed, so of pipelines the workflows are told first; what is no pipeline is
+// ended at once.
+func (s *Service) cancelAll(ctx context.Context, e *models.Execution) error {
+	if e.Kind != models.KindPipeline {
+		s.bus.Publish(ctx, cancelTopic(e.ID))
+		return s.tellCancel(ctx, e.ID)
+	}
+	below, err := s.store.OpenDescendants(ctx, e.ID, models.KindPipeline)
+	if err != nil {
+		return err
+	}
+	told := make(chan error, 1)
+	go func() {
+		err := s.tellCancel(ctx, e.ID)
+		tell, cancel := context.WithTimeout(ctx, s.cfg.StartTimeout)
+		defer cancel()
+		for _, id := range below {
+			// Their parents tell them, too: this is only the quicker way.
+			if err := s.client.CancelWorkflow(tell, id, ""); err != nil && !isGone(err) {
+				break
+			}
+		}
+		told <- err
+	}()
+	wait := time.NewTimer(tellFirst)
+	defer wait.Stop()
+	select {
+	case err = <-told:
+		told <- err
+	case <-wait.C:
+	}
+	ids, err := s.store.OpenDescendants(ctx, e.ID, "")
+	for _, id := range ids {
+		s.bus.Publish(ctx, cancelTopic(id))
+	}
+	return errors.Join(err, <-told)
 }
 
 // stopCleanUp tells a pipeline that was cancelled before that it is cancelled again, and the pipelines below it: where one
@@ -80,32 +122,12 @@ func (s *Service) CancelOlder(ctx context.Context, ids []string) {
 	for _, id := range ids {
 		e, err := s.store.ExecutionByID(ctx, id)
 		if err == nil {
-			err = s.spreadCancel(ctx, e)
+			err = s.cancelAll(ctx, e)
 		}
 		if err != nil {
 			s.log.WarnContext(ctx, "an older execution could not be told yet that it is cancelled", "execution", id, "error", err)
-			continue
-		}
-		if err := s.tellCancel(ctx, id); err != nil {
-			s.log.WarnContext(ctx, "an older execution could not be ended yet", "execution", id, "error", err)
 		}
 	}
-}
-
-// spreadCancel tells the workers that run scripts of an execution or of what is below it.
-func (s *Service) spreadCancel(ctx context.Context, e *models.Execution) error {
-	s.bus.Publish(ctx, cancelTopic(e.ID))
-	if e.Kind != models.KindPipeline {
-		return nil
-	}
-	ids, err := s.store.OpenDescendants(ctx, e.ID, "")
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		s.bus.Publish(ctx, cancelTopic(id))
-	}
-	return nil
 }
 
 // tellCancel cancels the workflow. One that is gone has ended by itself or was never started: the row is ended here if
