@@ -3,6 +3,8 @@ package models
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 
 	"slipway/internal/state"
 )
@@ -108,11 +110,19 @@ func (s *Store) EndAttempt(ctx context.Context, a AttemptEnd) (ended bool, next 
 	return ended, next, nil
 }
 
-func (s *Store) putDeployments(ctx context.Context, a AttemptEnd) error {
+// writes gives the changes of the state in the order in which everybody writes the roots of an environment: attempts that end
+// at once and wrote them in orders of their own would wait for each other. Changes of one root keep their order.
+func (a AttemptEnd) writes(ctx context.Context, s *Store) ([]DeploymentWrite, error) {
 	if a.Deployments == nil {
-		return nil
+		return nil, nil
 	}
 	list, err := a.Deployments(ctx, s)
+	slices.SortStableFunc(list, func(a, b DeploymentWrite) int { return strings.Compare(a.Root, b.Root) })
+	return list, err
+}
+
+func (s *Store) putDeployments(ctx context.Context, a AttemptEnd) error {
+	list, err := a.writes(ctx, s)
 	if err != nil {
 		return err
 	}

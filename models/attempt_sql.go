@@ -74,8 +74,12 @@ func (s *Store) endAttemptAlone(ctx context.Context, a AttemptEnd) (bool, error)
 	scriptArrays(a.Scripts, args)
 	var n int64
 	err := created(s.writer(ctx).Raw(endAttemptSQL, args).Scan(&n))
-	if isForeignKeyViolation(err) {
+	switch {
+	case err == nil:
+	case isForeignKeyViolation(err):
 		return false, ErrNotFound // the environment is gone
+	case isRetryable(err):
+		return false, nil // nothing was written: the transaction is tried until it passes
 	}
 	return n == 1, err
 }
@@ -84,27 +88,25 @@ func (s *Store) endAttemptAlone(ctx context.Context, a AttemptEnd) (bool, error)
 func (s *Store) deploymentArrays(ctx context.Context, a AttemptEnd, args map[string]any) (bool, error) {
 	var roots, ids, of, stages, ats, statuses, releases, versions array[string]
 	var contents array[[]byte]
-	if a.Deployments != nil {
-		list, err := a.Deployments(ctx, s)
+	list, err := a.writes(ctx, s)
+	if err != nil {
+		return false, err
+	}
+	for _, w := range list {
+		path := state.FormatPath(w.Path)
+		if len(w.Path) != 1 || path != w.Root || len(path) > maxPath || Progress(w.Deployment) {
+			return false, nil
+		}
+		w.Deployment.Name = w.Root
+		content, err := s.sealJSON(w.Deployment, deploymentPlace(a.EnvironmentID, w.Root, "", path))
 		if err != nil {
 			return false, err
 		}
-		for _, w := range list {
-			path := state.FormatPath(w.Path)
-			if len(w.Path) != 1 || path != w.Root || len(path) > maxPath || Progress(w.Deployment) {
-				return false, nil
-			}
-			w.Deployment.Name = w.Root
-			content, err := s.sealJSON(w.Deployment, deploymentPlace(a.EnvironmentID, w.Root, "", path))
-			if err != nil {
-				return false, err
-			}
-			roots, contents = append(roots, w.Root), append(contents, content)
-			row := deployment{EnvironmentID: a.EnvironmentID, Root: w.Root, Path: path, UpdatedBy: a.By, UpdatedAt: args["now"].(time.Time)}
-			for _, h := range finishedStages(row, w.Deployment) {
-				ids, of, stages, ats = append(ids, h.ID), append(of, h.Root), append(stages, h.Stage), append(ats, h.StatusAt)
-				statuses, releases, versions = append(statuses, string(h.Status)), append(releases, h.Release), append(versions, h.Version)
-			}
+		roots, contents = append(roots, w.Root), append(contents, content)
+		row := deployment{EnvironmentID: a.EnvironmentID, Root: w.Root, Path: path, UpdatedBy: a.By, UpdatedAt: args["now"].(time.Time)}
+		for _, h := range finishedStages(row, w.Deployment) {
+			ids, of, stages, ats = append(ids, h.ID), append(of, h.Root), append(stages, h.Stage), append(ats, h.StatusAt)
+			statuses, releases, versions = append(statuses, string(h.Status)), append(releases, h.Release), append(versions, h.Version)
 		}
 	}
 	for name, v := range map[string]any{"roots": roots, "contents": contents, "h_ids": ids, "h_roots": of, "h_stages": stages, "h_ats": ats, "h_statuses": statuses,

@@ -2,12 +2,19 @@ package models
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
 	"slipway/internal/state"
+	"slipway/internal/testenv"
 )
 
 // directBuild records an execution of the shop's build that nothing has to be decided about.
@@ -269,4 +276,112 @@ func TestR7EndAttemptFreesTheLock(t *testing.T) {
 		require.Equal(t, "it broke", got.Reason)
 		require.NotEmpty(t, got.Result, "an end without a result leaves the one that is there")
 	})
+}
+
+// endsOf gives the ends of builds that change the same roots, half of them in reverse order.
+func (h *shop) endsOf(builds, roots int) []AttemptEnd {
+	ends := make([]AttemptEnd, builds)
+	for i := range ends {
+		e := h.directBuild()
+		var list []DeploymentWrite
+		for r := range roots {
+			root := fmt.Sprintf("shop/r%02d", r)
+			stage := &state.Stage{Version: "1", Status: &state.Status{Code: state.OK, UpdatedAt: h.s.Now(), UpdatedBy: e.ID}}
+			list = append(list, DeploymentWrite{Root: root, Path: []string{root}, Deployment: &state.Deployment{Release: root, Stages: map[string]*state.Stage{state.StageBuild: stage}}})
+		}
+		if i%2 == 1 {
+			slices.Reverse(list)
+		}
+		ends[i] = AttemptEnd{ExecutionID: e.ID, EnvironmentID: h.env.ID, By: "ann", Status: StatusOK,
+			Deployments: func(context.Context, *Store) ([]DeploymentWrite, error) { return list, nil }}
+	}
+	return ends
+}
+
+// Builds that end at once and change the same deployments in different orders do not wait for each other in a circle, neither
+// in the one statement nor in the transaction, and lose no end.
+func TestEndAttemptsInReverseOrder(t *testing.T) {
+	const builds, roots = 80, 12
+	onBothDatabases(t, func(t *testing.T, s *Store, _ *clock) {
+		ctx := t.Context()
+		h := newShop(t, s)
+		alone, together := h.endsOf(builds, roots), h.endsOf(builds/4, roots)
+		for i := range together { // these write what is nested too, which no single statement does
+			inner := together[i].Deployments
+			together[i].Deployments = func(ctx context.Context, s *Store) ([]DeploymentWrite, error) {
+				list, err := inner(ctx, s)
+				return append(list, DeploymentWrite{Root: list[0].Root, RootStage: state.StageBuild, Path: []string{list[0].Root, "shop/db"}, Deployment: &state.Deployment{Release: "shop/db"}}), err
+			}
+		}
+		for _, ends := range [][]AttemptEnd{alone, together} {
+			begin, results := make(chan struct{}), make(chan error, len(ends))
+			for _, end := range ends {
+				go func() {
+					<-begin
+					ended, _, err := s.EndAttempt(ctx, end)
+					if err == nil && !ended {
+						err = ErrConflict
+					}
+					results <- err
+				}()
+			}
+			before := deadlocks(t, s)
+			close(begin)
+			for range ends {
+				require.NoError(t, <-results)
+			}
+			require.Equal(t, before, deadlocks(t, s))
+			for _, end := range ends {
+				got, err := s.ExecutionByID(ctx, end.ExecutionID)
+				require.NoError(t, err)
+				require.Equal(t, StatusOK, got.Status)
+			}
+		}
+	})
+}
+
+// deadlocks counts those that PostgreSQL broke in this database.
+func deadlocks(t *testing.T, s *Store) (n int64) {
+	t.Helper()
+	if s.Dialect() == PostgreSQL {
+		require.NoError(t, s.writer(t.Context()).Raw("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").Scan(&n).Error)
+	}
+	return n
+}
+
+// What the database gives up for the sake of another is tried again, not told to whoever ran the scripts: that would run
+// all of them again.
+func TestEndAttemptTriedAgain(t *testing.T) {
+	for name, busy := range map[string]error{"deadlock": &pgconn.PgError{Code: "40P01"}, "serialization": &pgconn.PgError{Code: "40001"}, "busy": errors.New("SQLITE_BUSY")} {
+		t.Run(name, func(t *testing.T) {
+			for database, address := range map[string]string{"sqlite": "sqlite:" + filepath.Join(t.TempDir(), "slipway.db"), "postgres": testenv.Postgres(t)} {
+				t.Run(database, func(t *testing.T) {
+					var fail atomic.Bool
+					s, err := Open(t.Context(), address, Options{Faults: &Faults{Before: func() error {
+						if fail.CompareAndSwap(true, false) {
+							return busy
+						}
+						return nil
+					}}})
+					require.NoError(t, err)
+					defer s.Close()
+					require.NoError(t, s.Migrate(t.Context()))
+					h := newShop(t, s)
+					e := h.directBuild()
+					end, asked := h.whole(e), 0
+					writes := end.Deployments
+					end.Deployments = func(ctx context.Context, s *Store) ([]DeploymentWrite, error) {
+						asked++
+						fail.Store(asked == 1) // the statement after this
+						return writes(ctx, s)
+					}
+					ended, _, err := s.EndAttempt(t.Context(), end)
+					require.NoError(t, err)
+					require.True(t, ended)
+					require.Equal(t, 2, asked)
+					require.Equal(t, StatusOK, h.requireWhole(e, 1, 1).Status)
+				})
+			}
+		})
+	}
 }
