@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -275,6 +276,41 @@ func TestR7EndAttemptFreesTheLock(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "it broke", got.Reason)
 		require.NotEmpty(t, got.Result, "an end without a result leaves the one that is there")
+	})
+}
+
+// A reason quotes what a script or a repository holds, which need not be text: it is made storable instead of failing the end
+// of the attempt again and again.
+func TestReasonThatIsNoText(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *Store, _ *clock) {
+		ctx := t.Context()
+		h := newShop(t, s)
+		const reason, stored = "the link l\xff\x00 leads nowhere", "the link l\uFFFD\uFFFD leads nowhere"
+		requireReason := func(e *Execution, want string) {
+			t.Helper()
+			got, err := s.ExecutionByID(ctx, e.ID)
+			require.NoError(t, err)
+			require.Equal(t, StatusFailed, got.Status)
+			require.Equal(t, want, got.Reason)
+		}
+		attempted, finished, locked, long := h.directBuild(), h.directBuild(), h.directBuild(), h.directBuild()
+		end := h.whole(attempted)
+		end.Status, end.Reason = StatusFailed, reason
+		ended, _, err := s.EndAttempt(ctx, end)
+		require.NoError(t, err)
+		require.True(t, ended)
+		requireReason(attempted, stored)
+		_, err = s.FinishExecution(ctx, finished.ID, StatusFailed, reason, nil)
+		require.NoError(t, err)
+		requireReason(finished, stored)
+		_, err = s.ClaimExecution(ctx, locked.ID, "run", change("shop/web"))
+		require.NoError(t, err)
+		_, err = s.FinishExecution(ctx, locked.ID, StatusFailed, reason, nil)
+		require.NoError(t, err)
+		requireReason(locked, stored)
+		_, err = s.FinishExecution(ctx, long.ID, StatusFailed, strings.Repeat("\xbf,", 5000), nil)
+		require.NoError(t, err)
+		requireReason(long, strings.Repeat("\uFFFD,", 1000)+"…") // cut at 4000 bytes of what is stored
 	})
 }
 

@@ -237,8 +237,9 @@ func (s *Store) TakeUnchecked(ctx context.Context, before time.Time, limit int) 
 	return list, err
 }
 
-// clip cuts a text for people at n bytes, at a character's edge.
+// clip makes a text for people storable, since it may quote what is no text, and cuts it at n bytes, at a character's edge.
 func clip(t string, n int) string {
+	t = clean(t)
 	if len(t) <= n {
 		return t
 	}
