@@ -102,7 +102,7 @@ func cause(err error) string {
 	return err.Error()
 }
 
-// compile reads and compiles the plan. Scripts that are not executable are made so.
+// compile reads and compiles the plan, and changes nothing.
 func (p *planCommands) compile(ctx context.Context, inventory plan.Inventory) (*plan.Compiled, error) {
 	parsed, err := p.read()
 	if err != nil {
@@ -114,7 +114,7 @@ func (p *planCommands) compile(ctx context.Context, inventory plan.Inventory) (*
 	}
 	defer root.Close()
 	return plan.Compile(ctx, parsed, root, inventory, plan.Options{Project: p.namespace, Version: p.version, Client: clientVersion(),
-		Source: sourceOf(ctx, filepath.Dir(p.file)), Env: environment()})
+		Source: sourceOf(ctx, filepath.Dir(p.file)), Env: environment(), ReadOnly: true})
 }
 
 // clientVersion stands in releases as the version that they were built with.
@@ -150,7 +150,7 @@ func (p *planCommands) checkCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "check", Short: "Check a plan", Args: cobra.NoArgs,
 		Long: `Check a plan: whether it can be read, whether its scripts and files are there, whether the releases that it names exist, and
-whether its expressions can be evaluated. Nothing is run. What is wrong is said with file, line and field, and the command
+whether its expressions can be evaluated. Nothing is run or changed. What is wrong is said with file, line and field, and the command
 ends with 1.`,
 	}
 	c.RunE = func(c *cobra.Command, _ []string) error {

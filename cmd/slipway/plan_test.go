@@ -113,6 +113,24 @@ func TestPlanPreview(t *testing.T) {
 	require.NoFileExists(t, "built")
 }
 
+// check and preview change nothing: they warn of scripts that a run makes executable.
+func TestPlanCheckLeavesModes(t *testing.T) {
+	greeter(t)
+	c := newCLI(t)
+	mode := func() os.FileMode {
+		info, err := os.Stat("build.sh")
+		require.NoError(t, err)
+		return info.Mode().Perm()
+	}
+	require.NoError(t, os.Chmod("build.sh", 0o644))
+	const warning = "the script build.sh is not executable; a run makes it so"
+	require.JSONEq(t, `{"ok":true,"release":"team/greeter-v0.1.0","warnings":["`+warning+`"],"errors":[]}`, c.run("plan", "check", "-o", "json"))
+	require.Contains(t, c.run("plan", "preview", "-o", "json"), warning)
+	require.Equal(t, os.FileMode(0o644), mode())
+	c.run("plan", "run", "--only", "build")
+	require.Equal(t, os.FileMode(0o755), mode())
+}
+
 func TestPlanRun(t *testing.T) {
 	dir, c := greeter(t), newCLI(t)
 	text := c.run("plan", "run", "-v", "greeting=a,b=c")

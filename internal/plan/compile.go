@@ -25,6 +25,8 @@ type Options struct {
 	Source  Source            // where the plan comes from
 	Env     map[string]string // what env_lookup sees; not the process's environment
 	Now     time.Time         // the time of timestamp(); the current one if zero
+	// ReadOnly leaves the plan's folder as it is: scripts that are not executable are warned of.
+	ReadOnly bool
 }
 
 // Source says which revision of a repository the plan is from. Empty fields are not known.
@@ -49,7 +51,7 @@ type Compiled struct {
 }
 
 // Compile makes the metadata of a release from a plan, the files in its folder (root) and the releases that it refers
-// to. Scripts that are not executable are made so. Errors about the plan are *Error.
+// to. Scripts that are not executable are made so, unless options say otherwise. Errors about the plan are *Error.
 func Compile(ctx context.Context, p *Plan, root *os.Root, inventory Inventory, options Options) (*Compiled, error) {
 	if options.Now.IsZero() {
 		options.Now = time.Now()

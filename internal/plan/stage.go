@@ -68,7 +68,13 @@ func (c *compiler) script(field, detail, text string) (string, error) {
 	if err != nil || !info.Mode().IsRegular() {
 		return "", c.plan.Error(field, detail, fmt.Sprintf("missing script %s", file))
 	}
-	if info.Mode().Perm()&0o100 == 0 {
+	switch {
+	case info.Mode().Perm()&0o100 != 0:
+	case c.options.ReadOnly:
+		if !slices.Contains(c.result.required, file) { // told once
+			c.warn("the script %s is not executable; a run makes it so", file)
+		}
+	default:
 		// The package keeps modes, and whoever unpacks it runs the file directly.
 		if err := c.root.Chmod(file, info.Mode().Perm()|0o111); err != nil {
 			return "", fmt.Errorf("make the script %s executable: %w", file, err)
