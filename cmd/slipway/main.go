@@ -23,15 +23,31 @@ import (
 func main() {
 	// The children that workers start come first: nothing else of the program is set up for them.
 	childprocess.Run()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// The first signal ends everything in order, which may take a while; a second one ends the process at once.
-	context.AfterFunc(ctx, stop)
+	ctx, stop := signal.NotifyContext(context.Background(), endSignals()...)
+	// The first signal ends everything in order, which may take a while; a second one ends the process at once. Only a second
+	// SIGHUP does not: a terminal that closes sends one, and its shell another.
+	context.AfterFunc(ctx, func() {
+		if !signal.Ignored(syscall.SIGHUP) {
+			signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+		}
+		stop()
+	})
 	err := newRootCommand().ExecuteContext(ctx)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "slipway:", err)
 		os.Exit(exitCode(err))
 	}
+}
+
+// endSignals are the signals that end the program in order: Ctrl-C, SIGTERM, and SIGHUP of a terminal that closes. Under
+// nohup SIGHUP is ignored, and asking for it would undo that.
+func endSignals() []os.Signal {
+	list := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		list = append(list, syscall.SIGHUP)
+	}
+	return list
 }
 
 // configFile is the flag --config of all commands.

@@ -48,8 +48,8 @@ replaced as a whole with each change; two runs must not use one file at once. Va
 calls sensitive are masked in what is printed; in the state file they stand as they are.
 
 Ctrl-C ends the script that runs with all that it started: SIGTERM, and two seconds later SIGKILL. Providers that were
-activated are deactivated all the same; a second Ctrl-C ends that too. The command ends with 1 where a step fails and with
-3 where it was cut off.`,
+activated are deactivated all the same; a second Ctrl-C ends that too. A terminal that closes does what Ctrl-C does.
+The command ends with 1 where a step fails and with 3 where it was cut off.`,
 		Example: "  slipway plan run\n  slipway plan run --only deploy,smoke -v greeting=hello -e local\n  slipway plan run --skip deploy,smoke,destroy --push --remote",
 	}
 	r.steps.flags(c)
@@ -172,18 +172,21 @@ type interruption struct {
 }
 
 // interruptible makes a second Ctrl-C end the scripts that run after the first one. While the run lasts no signal ends the
-// process at once: its scripts, which are process groups of their own, would go on alone.
+// process at once: its scripts, which are process groups of their own, would go on alone. That goes for SIGQUIT (Ctrl-\) too,
+// with which other commands print their goroutines. A second SIGHUP is no second Ctrl-C: see main.
 func (r *planRun) interruptible(ctx context.Context) (interruption, func()) {
+	ctx, cancel := context.WithCancel(ctx)
 	i := interruption{ctx, make(chan struct{})}
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, append(endSignals(), syscall.SIGQUIT)...)
 	ended := make(chan struct{})
 	go func() {
 		var once sync.Once
 		for count := 1; ; count++ {
 			select {
-			case <-signals:
-				if count > 1 {
+			case s := <-signals:
+				cancel()
+				if count > 1 && s != syscall.SIGHUP {
 					once.Do(func() { close(i.now) })
 				}
 			case <-ended:
@@ -191,7 +194,7 @@ func (r *planRun) interruptible(ctx context.Context) (interruption, func()) {
 			}
 		}
 	}()
-	return i, func() { signal.Stop(signals); close(ended) }
+	return i, func() { signal.Stop(signals); close(ended); cancel() }
 }
 
 // maskedRunner runs scripts on this machine and masks what they print.

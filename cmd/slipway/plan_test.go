@@ -199,8 +199,10 @@ func TestPlanRunDownloads(t *testing.T) {
 	c.fails(exitFailed, "the download of "+server.URL+"/f for dl-v1: ", "plan", "run", "--only", "build")
 }
 
-// Ctrl-C ends the script with all that it started, also what ignores SIGTERM; the state says what happened.
-func TestPlanRunInterrupted(t *testing.T) {
+// slowPlan starts a run whose script, with a child that ignores SIGTERM, does not end. wrapper, if any, is a shell command that
+// becomes the run. It gives the run, what it prints and its script's child.
+func slowPlan(t *testing.T, wrapper string) (*exec.Cmd, *output, int) {
+	t.Helper()
 	t.Chdir(t.TempDir())
 	newCLI(t)
 	require.NoError(t, os.WriteFile("escape.yml", []byte("name: team/slow\nversion: '1'\ndeploy: deploy.sh\n"), 0o600))
@@ -208,26 +210,70 @@ func TestPlanRunInterrupted(t *testing.T) {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	cmd := exec.CommandContext(t.Context(), self, "plan", "run", "--only", "deploy")
+	if wrapper != "" {
+		cmd = exec.CommandContext(t.Context(), "sh", "-c", wrapper+` exec "$0" plan run --only deploy`, self)
+	}
 	cmd.Env = append(os.Environ(), runMain+"=1")
 	printed := newOutput()
 	cmd.Stdout, cmd.Stderr = printed, printed
 	require.NoError(t, cmd.Start())
 	printed.await(t, "started\n")
-	require.NoError(t, cmd.Process.Signal(os.Interrupt))
-	var exit *exec.ExitError
-	require.ErrorAs(t, cmd.Wait(), &exit)
-	require.Equal(t, exitCancelled, exit.ExitCode(), printed.String())
-	require.Contains(t, printed.String(), "slipway: script deploy.sh of slow-v1 was cancelled\n")
 	data, err := os.ReadFile("child")
 	require.NoError(t, err)
 	pid, err := strconv.Atoi(string(bytes.TrimSpace(data)))
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return gone(pid) }, 5*time.Second, 5*time.Millisecond, "process %d goes on", pid)
+	t.Cleanup(func() {
+		if !gone(pid) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	})
+	return cmd, printed, pid
+}
+
+// requireCutOff waits for the end of a slowPlan that got a signal: its script is gone and the state says what happened.
+func requireCutOff(t *testing.T, cmd *exec.Cmd, printed *output, child int) {
+	t.Helper()
+	var exit *exec.ExitError
+	require.ErrorAs(t, cmd.Wait(), &exit)
+	require.Equal(t, exitCancelled, exit.ExitCode(), printed.String())
+	require.Contains(t, printed.String(), "slipway: script deploy.sh of slow-v1 was cancelled\n")
+	require.Eventually(t, func() bool { return gone(child) }, 5*time.Second, 5*time.Millisecond, "process %d goes on", child)
 	kept, err := os.ReadFile(defaultState)
 	require.NoError(t, err)
 	project, err := state.DecodeProject(kept)
 	require.NoError(t, err)
 	require.Equal(t, state.Failure, project.Environments["dev"].Deployments["team/slow"].Stages[state.StageDeploy].CodeOf())
+}
+
+// Ctrl-C ends the script with all that it started, also what ignores SIGTERM; the state says what happened. So do the other
+// signals of a terminal, and a terminal that closes sends SIGHUP twice: from the system and from the shell.
+func TestPlanRunInterrupted(t *testing.T) {
+	for name, signals := range map[string][]os.Signal{"SIGINT": {os.Interrupt}, "SIGTERM": {syscall.SIGTERM}, "SIGHUP": {syscall.SIGHUP, syscall.SIGHUP}, "SIGQUIT": {syscall.SIGQUIT}} {
+		t.Run(name, func(t *testing.T) {
+			cmd, printed, child := slowPlan(t, "")
+			for _, s := range signals {
+				require.NoError(t, cmd.Process.Signal(s))
+			}
+			requireCutOff(t, cmd, printed, child)
+		})
+	}
+}
+
+// Under nohup a run outlives its terminal.
+func TestPlanRunUnderNohup(t *testing.T) {
+	cmd, printed, child := slowPlan(t, "trap '' HUP;")
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(cmd.Process.Pid) + "/status")
+	if err != nil {
+		t.Skip("needs /proc")
+	}
+	_, mask, _ := strings.Cut(string(status), "SigIgn:\t")
+	mask, _, _ = strings.Cut(mask, "\n")
+	ignored, err := strconv.ParseUint(mask, 16, 64)
+	require.NoError(t, err)
+	require.NotZero(t, ignored&(1<<(uint(syscall.SIGHUP)-1)), "SIGHUP stays ignored")
+	require.NoError(t, cmd.Process.Signal(syscall.SIGHUP))
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	requireCutOff(t, cmd, printed, child)
 }
 
 // gone says whether a process has ended; one that nobody has waited for has ended too.
