@@ -26,10 +26,10 @@ func eventOf(s models.Status) string {
 	return ""
 }
 
-// Expand turns the changes of status that the database noted into deliveries, until there are none. A change goes and its
+// Expand turns the changes of status that the database noted into deliveries, until there are none to take. A change goes and its
 // deliveries come in one transaction.
 func (s *Service) Expand(ctx context.Context) error {
-	for {
+	for taken := true; taken; {
 		if any, err := s.Store.HasStatusChanges(ctx); err != nil || !any {
 			return err
 		}
@@ -38,6 +38,8 @@ func (s *Service) Expand(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
+			// There may be some that cannot be taken: those that another process is expanding.
+			taken = len(changes) > 0
 			rules := map[string][]models.Notification{}
 			for _, c := range changes {
 				if _, ok := rules[c.ProjectID]; !ok {
@@ -54,6 +56,7 @@ func (s *Service) Expand(ctx context.Context) error {
 			return err
 		}
 	}
+	return nil
 }
 
 // expand makes the deliveries of one change.

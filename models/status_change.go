@@ -33,11 +33,11 @@ func (s *Store) HasStatusChanges(ctx context.Context) (bool, error) {
 	return n > 0, err
 }
 
-// FailedBefore says whether the execution before this one, of the same build, job or pipeline, that ended in ok or failed,
-// failed. Cancelled and skipped ones say nothing about whether it works.
+// FailedBefore says whether the execution before this one, of the same build, job or pipeline, that ended in ok, failed or
+// abandoned, did not end in ok. Cancelled and skipped ones say nothing about whether it works.
 func (s *Store) FailedBefore(ctx context.Context, e *Execution) (bool, error) {
 	var last []Execution
-	err := s.reader(ctx).Select("status").Where("subject_id = ? AND id < ? AND status IN ?", e.SubjectID, e.ID, []Status{StatusOK, StatusFailed}).
+	err := s.reader(ctx).Select("status").Where("subject_id = ? AND id < ? AND status IN ?", e.SubjectID, e.ID, []Status{StatusOK, StatusFailed, StatusAbandoned}).
 		Order("id DESC").Limit(1).Find(&last).Error
-	return len(last) == 1 && last[0].Status == StatusFailed, err
+	return len(last) == 1 && last[0].Status != StatusOK, err
 }
