@@ -87,9 +87,8 @@ func (s *Service) payloadExecution(e *models.Execution) *PayloadExecution {
 	p := &PayloadExecution{ID: e.ID, Kind: e.Kind, Environment: namesOf(e).Environment, Subject: e.SubjectName, Number: e.Number, Outcome: string(e.Status), Reason: e.Reason,
 		TriggerType: e.Trigger.Type, TriggeredBy: e.Trigger.SubjectName, Parent: e.ParentID, RetryOf: e.RetryOf, Commit: e.Commit,
 		CreatedAt: e.CreatedAt, StartedAt: e.StartedAt, FinishedAt: e.FinishedAt}
-	if p.Commit != nil && len(p.Commit.Message) > maxMessage {
-		c := *p.Commit
-		c.Message = c.Message[:maxMessage]
+	if p.Commit != nil {
+		c := p.Commit.Cut(maxMessage)
 		p.Commit = &c
 	}
 	made := e.ResultOf()

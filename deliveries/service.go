@@ -88,10 +88,15 @@ func New(o Options) *Service {
 // Register adds the metrics to a registry.
 func (s *Service) Register(r prometheus.Registerer) { r.MustRegister(s.sent) }
 
-// Create records deliveries in the surrounding transaction. Their workflows are started after its commit.
+// Create records deliveries in the surrounding transaction. Their workflows are started after its commit. One that is too
+// long to be recorded is logged and left out: it would be so in every repetition, and what it tells of must not fail over it.
 func (s *Service) Create(ctx context.Context, tx *models.Store, list ...models.NewDelivery) error {
 	for _, n := range list {
 		d, isNew, err := tx.CreateDelivery(ctx, n)
+		if errors.Is(err, models.ErrDeliveryTooLong) {
+			s.Log.Error("a message cannot be sent", "source", n.Source, "event", n.Event, "notification", n.NotificationID, "hook", n.Hook, "execution", n.ExecutionID, "error", err)
+			continue
+		}
 		if err != nil {
 			return err
 		}

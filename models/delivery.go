@@ -132,11 +132,15 @@ type NewDelivery struct {
 	Child bool
 }
 
+// ErrDeliveryTooLong says that a delivery's body is longer than MaxDeliveryBody. No statement was made: a transaction
+// around it can go on.
+var ErrDeliveryTooLong = errors.New("the delivery is too long to be recorded")
+
 // CreateDelivery records a delivery; in a transaction, it goes out if and only if that commits. Where the key is known it
-// gives that delivery and false.
+// gives that delivery and false. ErrDeliveryTooLong.
 func (s *Store) CreateDelivery(ctx context.Context, n NewDelivery) (*Delivery, bool, error) {
 	if len(n.Body) > MaxDeliveryBody {
-		return nil, false, fmt.Errorf("a delivery's body has %d bytes, more than %d", len(n.Body), MaxDeliveryBody)
+		return nil, false, fmt.Errorf("%w: its body has %d bytes, more than %d", ErrDeliveryTooLong, len(n.Body), MaxDeliveryBody)
 	}
 	now := s.Now()
 	d := &Delivery{ID: NewID(), Kind: n.Kind, Source: n.Source, Event: clean(n.Event), ProjectID: n.ProjectID, NamespaceID: n.NamespaceID, NotificationID: n.NotificationID,

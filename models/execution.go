@@ -83,6 +83,18 @@ type Commit struct {
 	Author   string `json:"author,omitempty"`
 }
 
+// Limits of commits, in bytes: git itself sets none, and rows and messages repeat them.
+const (
+	maxCommitName    = 500 // revision, branch and author
+	MaxCommitMessage = 20_000
+)
+
+// Cut gives the commit with its members shortened to what is kept, and its message to a number of bytes.
+func (c Commit) Cut(message int) Commit {
+	return Commit{Revision: shorten(clean(c.Revision), maxCommitName), Branch: shorten(clean(c.Branch), maxCommitName),
+		Message: shorten(clean(c.Message), message), Author: shorten(clean(c.Author), maxCommitName)}
+}
+
 // Execution is one run of a build, a deployment job or a pipeline. The Temporal workflow is the truth, the row its
 // projection.
 type Execution struct {

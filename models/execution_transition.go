@@ -213,6 +213,7 @@ func (s *Store) requestCancel(ctx context.Context, id, by string) (bool, error) 
 // SetCommit records the source that an execution builds. Where a commit is known, only members that are not empty
 // replace it.
 func (s *Store) SetCommit(ctx context.Context, id string, c Commit) error {
+	c = c.Cut(MaxCommitMessage)
 	return s.Tx(ctx, func(tx *Store) error {
 		var e Execution
 		if err := one(tx.writer(ctx).Where("id = ?", id).Take(&e)); err != nil {

@@ -54,9 +54,9 @@ type Commit struct {
 	Revision string `json:"revision"`
 	// Branch is the branch or tag it was taken from; empty for a bare commit.
 	Branch string `json:"branch"`
-	// Message is the whole commit message. It is text from outside: it may hold anything but NUL.
+	// Message is the commit message, 20,000 bytes of it at most. It is text from outside: it may hold anything but NUL.
 	Message string `json:"message"`
-	// Author is "Name <mail>".
+	// Author is "Name <mail>", 500 bytes of it at most.
 	Author string `json:"author"`
 }
 

@@ -329,5 +329,19 @@ func describe(ctx context.Context, dir string) (Commit, error) {
 	for i := range parts {
 		parts[i] = strings.ReplaceAll(strings.ToValidUTF8(parts[i], "\ufffd"), "\x00", "")
 	}
-	return Commit{Revision: parts[0], Author: parts[1], Message: strings.TrimRight(parts[2], "\n")}, nil
+	return Commit{Revision: parts[0], Author: atMost(parts[1], maxAuthor), Message: atMost(strings.TrimRight(parts[2], "\n"), maxMessage)}, nil
+}
+
+// Limits of what is told of a commit, in bytes. Git sets none, and scripts get it in their environment.
+const (
+	maxAuthor  = 500
+	maxMessage = 20_000
+)
+
+// atMost cuts a valid text between two characters.
+func atMost(text string, bytes int) string {
+	if len(text) > bytes {
+		text = strings.ToValidUTF8(text[:bytes], "")
+	}
+	return text
 }
