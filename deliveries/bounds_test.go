@@ -81,4 +81,3 @@ func TestFixedAfterAbandoned(t *testing.T) {
 		require.Equal(t, []string{"failed web abandoned", "fixed web ok"}, k.expanded(rule))
 	})
 }
-

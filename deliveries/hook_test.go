@@ -22,7 +22,7 @@ func TestHooksOfAnUpload(t *testing.T) {
 	for _, id := range []string{"ns-id", "up-id"} {
 		list, err := k.store.ListDeliveries(t.Context(), models.DeliveryFilter{NamespaceID: id})
 		require.NoError(t, err)
-		for _, d := range list {
+		for _, d := range k.whole(list) {
 			require.Equal(t, models.DeliveryOfHook, d.Source)
 			require.NotContains(t, d.Body+d.Target, "hunter", "the settings of hooks are for nobody else")
 			got[id+" "+d.Hook] = d

@@ -47,6 +47,17 @@ func (k *kit) ends(e *models.Execution, to models.Status, reason string) {
 	require.NoError(k.t, err)
 }
 
+// whole reads deliveries of a list with their bodies.
+func (k *kit) whole(list []models.Delivery) []models.Delivery {
+	k.t.Helper()
+	for i := range list {
+		d, err := k.store.DeliveryByID(k.t.Context(), list[i].ID)
+		require.NoError(k.t, err)
+		list[i] = *d
+	}
+	return list
+}
+
 // expanded turns the changes into deliveries and gives those of a rule as "event subject#number", oldest first.
 func (k *kit) expanded(rule *models.Notification) []string {
 	k.t.Helper()
@@ -54,7 +65,7 @@ func (k *kit) expanded(rule *models.Notification) []string {
 	list, err := k.store.ListDeliveries(k.t.Context(), models.DeliveryFilter{NotificationID: rule.ID})
 	require.NoError(k.t, err)
 	var out []string
-	for _, d := range slices.Backward(list) {
+	for _, d := range slices.Backward(k.whole(list)) {
 		text := d.Event
 		if d.Kind == models.DeliveryWebhook {
 			var p Payload

@@ -204,9 +204,9 @@ type DeliveryFilter struct {
 	Limit int
 }
 
-// ListDeliveries gives deliveries, newest first, without what is sealed.
+// ListDeliveries gives deliveries, newest first, without what is sealed and without their bodies.
 func (s *Store) ListDeliveries(ctx context.Context, f DeliveryFilter) ([]Delivery, error) {
-	q := s.reader(ctx).Omit("sealed")
+	q := s.reader(ctx).Omit("sealed", "body")
 	for _, c := range [][2]string{{"project_id", f.ProjectID}, {"namespace_id", f.NamespaceID}, {"execution_id", f.ExecutionID}, {"notification_id", f.NotificationID},
 		{"hook", f.Hook}, {"source", f.Source}, {"event", f.Event}, {"status", string(f.Status)}} {
 		if c[1] != "" {

@@ -78,6 +78,7 @@ func TestDeliverySecretsAreSealed(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, list, 1)
 		require.Empty(t, list[0].Sealed)
+		require.Empty(t, list[0].Body)
 		require.Equal(t, other.ID, list[0].ID, "newest first")
 	})
 }
