@@ -18,6 +18,7 @@ import (
 var (
 	errOpen     = problem.New(problem.Conflict, "this delivery has not ended: it is still being sent")
 	errRuleGone = problem.New(problem.Conflict, "its notification was removed: there is nowhere to send it to")
+	errHookGone = problem.New(problem.Conflict, "its hook was removed: there is nowhere to send it to")
 )
 
 // AgainError says that a delivery has not arrived yet, and when the next attempt is due. Its text holds no secret.

@@ -3,7 +3,9 @@ package deliveries
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -54,6 +56,35 @@ func (s *Service) OnUpload(ctx context.Context, tx *models.Store, u inventory.Up
 		add(d.NamespaceID, "unit/"+d.Application+"/", hookBuild, d.Hooks)
 	}
 	return s.Create(ctx, tx, list...)
+}
+
+// readdressByHook sets where a hook sends now.
+func readdressByHook(ctx context.Context, tx *models.Store, n *models.NewDelivery) error {
+	namespace, err := tx.NamespaceByID(ctx, n.NamespaceID)
+	if errors.Is(err, models.ErrNotFound) {
+		return errHookGone
+	}
+	if err != nil {
+		return err
+	}
+	hooks := namespace.Hooks
+	owner, kind := path.Split(n.Hook)
+	if application, ok := strings.CutPrefix(owner, "unit/"); ok {
+		a, err := tx.ApplicationByName(ctx, namespace.Name, strings.TrimSuffix(application, "/"))
+		if errors.Is(err, models.ErrNotFound) {
+			return errHookGone
+		}
+		if err != nil {
+			return err
+		}
+		hooks = a.Hooks
+	}
+	settings := inventory.HooksOf(hooks)[kind]
+	if settings["url"] == "" {
+		return errHookGone
+	}
+	n.Target, n.Secret.URL, n.Secret.Secret = models.MaskURL(settings["url"]), settings["url"], settings["secret"]
+	return nil
 }
 
 // withoutSettings leaves the types of hooks.

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -153,8 +154,8 @@ func (s *Service) CheckAddress(address string) error {
 	return nil
 }
 
-// Redeliver sends a delivery again, as a new one, to where its rule sends today. A delivery that has not ended is a
-// conflict. It belongs in a transaction with the audit line.
+// Redeliver sends a delivery again, as a new one, to where its rule or its hook sends today. A delivery that has not
+// ended is a conflict, and so is one whose rule or hook is gone. It belongs in a transaction with the audit line.
 func (s *Service) Redeliver(ctx context.Context, tx *models.Store, d *models.Delivery) (*models.Delivery, error) {
 	if !d.Status.Final() {
 		return nil, errOpen
@@ -169,21 +170,14 @@ func (s *Service) Redeliver(ctx context.Context, tx *models.Store, d *models.Del
 		n.ShownBody = d.Body
 	}
 	n.Secret.Body = ""
-	if d.Source == models.DeliveryOfNotification && d.Kind == models.DeliveryWebhook {
-		rule, err := tx.NotificationByID(ctx, d.NotificationID)
-		if errors.Is(err, models.ErrNotFound) {
-			return nil, errRuleGone
-		}
-		if err != nil {
-			return nil, err
-		}
-		if rule.Kind == models.DeliveryWebhook {
-			now, err := tx.NotificationSecret(rule)
-			if err != nil {
-				return nil, err
-			}
-			n.Target, n.Secret.URL, n.Secret.Secret, n.Secret.Headers = rule.Target, now.URL, now.Secret, now.Headers
-		}
+	switch d.Source {
+	case models.DeliveryOfNotification:
+		err = readdressByRule(ctx, tx, &n)
+	case models.DeliveryOfHook:
+		err = readdressByHook(ctx, tx, &n)
+	}
+	if err != nil {
+		return nil, err
 	}
 	again, _, err := tx.CreateDelivery(ctx, n)
 	if err != nil {
@@ -191,4 +185,27 @@ func (s *Service) Redeliver(ctx context.Context, tx *models.Store, d *models.Del
 	}
 	s.StartAfterCommit(tx, again.ID)
 	return again, nil
+}
+
+// readdressByRule sets where a rule sends now. A mail goes to its receiver alone, as long as the rule names them.
+func readdressByRule(ctx context.Context, tx *models.Store, n *models.NewDelivery) error {
+	rule, err := tx.NotificationByID(ctx, n.NotificationID)
+	if errors.Is(err, models.ErrNotFound) {
+		return errRuleGone
+	}
+	if err != nil {
+		return err
+	}
+	if rule.Kind != n.Kind || n.Kind == models.DeliveryMail && !slices.Contains(rule.Addresses, n.Secret.To) {
+		return errRuleGone
+	}
+	if n.Kind == models.DeliveryMail {
+		return nil
+	}
+	now, err := tx.NotificationSecret(rule)
+	if err != nil {
+		return err
+	}
+	n.Target, n.Secret.URL, n.Secret.Secret, n.Secret.Headers = rule.Target, now.URL, now.Secret, now.Headers
+	return nil
 }

@@ -42,6 +42,15 @@ func (s *Store) NamespaceByName(ctx context.Context, name string) (*Namespace, e
 	return &n, s.openHooks("namespaces", n.ID, &n.Hooks)
 }
 
+// NamespaceByID finds a namespace. ErrNotFound.
+func (s *Store) NamespaceByID(ctx context.Context, id string) (*Namespace, error) {
+	var n Namespace
+	if err := one(s.reader(ctx).Where("id = ?", id).Take(&n)); err != nil {
+		return nil, err
+	}
+	return &n, s.openHooks("namespaces", n.ID, &n.Hooks)
+}
+
 // CreateNamespace adds a namespace and fills in its id, its organization and its time. ErrExists if the name is taken.
 func (s *Store) CreateNamespace(ctx context.Context, n *Namespace) error {
 	if err := s.prepareNamespace(ctx, n); err != nil {

@@ -47,6 +47,7 @@ func notifyAndRedeliver(k *kit, olga *caller) {
 	olga.delete(notifications + "chat/").is(http.StatusNoContent)
 	n, err := k.store.NamespaceByName(ctx, "shop-ns")
 	require.NoError(k.t, err)
+	require.NoError(k.t, k.store.SetNamespaceHooks(ctx, n.ID, `{"events":{"url":"https://example.com/"}}`))
 	_, _, err = k.store.CreateDelivery(ctx, models.NewDelivery{Kind: models.DeliveryWebhook, Source: models.DeliveryOfHook, Event: "NEW_UPLOAD", NamespaceID: n.ID, Hook: "namespace/events",
 		Body: "{}", Secret: models.DeliverySecret{URL: "https://example.com/"}})
 	require.NoError(k.t, err)
@@ -195,6 +196,15 @@ func TestDeliveriesOfHooksAreForOwners(t *testing.T) {
 		k.as("olga").get(projectDeliveries + d.ID + "/").is(http.StatusNotFound)
 		k.as("olga").post("/api/v1/state/shop/add-namespace", map[string]any{"name": "other-ns"}).ok()
 		k.as("olga").get("/api/v1/slipway/namespaces/other-ns/deliveries/" + d.ID + "/").is(http.StatusNotFound)
+		// It goes where the hook sends now, and nowhere without one.
+		k.as("olga").post(path+d.ID+"/redeliver", nil).is(http.StatusConflict)
+		require.NoError(t, k.store.Tx(ctx, func(tx *models.Store) error {
+			_, err := tx.RegisterRelease(ctx, n.ID, models.NewRelease{Application: "web", Version: "1"})
+			return err
+		}))
+		web, err := k.store.ApplicationByName(ctx, "shop-ns", "web")
+		require.NoError(t, err)
+		require.NoError(t, k.store.SetApplicationHooks(ctx, web.ID, `{"slack":{"url":"https://example.com/"}}`))
 		again := k.as("olga").post(path+d.ID+"/redeliver", nil)
 		again.is(http.StatusAccepted)
 		require.Contains(t, string(again.body), `"redelivery_of":"`+d.ID+`"`)
