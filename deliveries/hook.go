@@ -20,6 +20,9 @@ const (
 	hookBuild  = "build"
 )
 
+// maxDownstream bounds the event's downstream_hooks: with the types of some 20,000 applications no event could be recorded.
+const maxDownstream = 200
+
 // OnUpload records what goes out for a new package: to the hooks slack and events of its namespace and of its application,
 // and to the hook build of every application that depends on it or extends it. It is what inventory.Service.OnUpload
 // asks for.
@@ -27,7 +30,7 @@ func (s *Service) OnUpload(ctx context.Context, tx *models.Store, u inventory.Up
 	// The settings of hooks are credentials of others: the receivers of one hook do not get them.
 	shown := u.Event
 	shown.ProjectHooks, shown.UnitHooks, shown.DownstreamHooks = withoutSettings(shown.ProjectHooks), withoutSettings(shown.UnitHooks), []inventory.Hooks{}
-	for _, h := range u.Event.DownstreamHooks {
+	for _, h := range u.Event.DownstreamHooks[:min(len(u.Event.DownstreamHooks), maxDownstream)] {
 		shown.DownstreamHooks = append(shown.DownstreamHooks, withoutSettings(h))
 	}
 	body, err := json.Marshal(shown)

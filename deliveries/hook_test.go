@@ -1,6 +1,8 @@
 package deliveries
 
 import (
+	"encoding/json"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -42,4 +44,25 @@ func TestHooksOfAnUpload(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "hunter3", secret.Secret)
 	require.Equal(t, "https://events.example.com/hunter2", secret.URL)
+}
+
+// An event stays small however many applications depend on the package, and all of them are told.
+func TestManyDependents(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, k *kit) {
+		u := inventory.Upload{NamespaceID: "ns-id", Event: inventory.UploadEvent{Event: inventory.EventNewUpload, Project: "ns", Unit: "dep", Release: "ns/dep-v1"}}
+		hooks := inventory.Hooks{"build": {"url": "https://ci.example.com/"}}
+		for i := range 25_000 {
+			u.Event.DownstreamHooks = append(u.Event.DownstreamHooks, hooks)
+			if i < 201 {
+				u.Dependents = append(u.Dependents, inventory.Dependent{NamespaceID: "up-id", Application: "above-" + strconv.Itoa(i), Hooks: hooks})
+			}
+		}
+		require.NoError(t, k.store.Tx(t.Context(), func(tx *models.Store) error { return k.service.OnUpload(t.Context(), tx, u) }))
+		list, err := k.store.ListDeliveries(t.Context(), models.DeliveryFilter{NamespaceID: "up-id", Limit: 1000})
+		require.NoError(t, err)
+		require.Len(t, list, 201)
+		var event inventory.UploadEvent
+		require.NoError(t, json.Unmarshal([]byte(k.whole(list[:1])[0].Body), &event))
+		require.Len(t, event.DownstreamHooks, 200)
+	})
 }
