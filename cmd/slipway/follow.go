@@ -37,11 +37,7 @@ func (k *clientCommands) started(ctx context.Context, api *client.Client, c *cob
 
 // follow prints what happens to an execution until it ends. The error is its result: nil where it ended well.
 func (k *clientCommands) follow(ctx context.Context, api *client.Client, out io.Writer, ref client.Ref) error {
-	tell := tellPeople(out, ref.ID)
-	if k.output == "json" {
-		tell = tellPrograms(out)
-	}
-	e, err := api.Follow(ctx, ref, client.FollowOptions{Tell: tell})
+	e, err := api.Follow(ctx, ref, client.FollowOptions{Tell: k.tell(out, ref.ID)})
 	if ctx.Err() != nil {
 		return &exitError{exitDetached, fmt.Errorf("execution %s goes on without you. To follow it again: slipway logs -f %s; to end it: slipway cancel %s", ref.ID, ref.ID, ref.ID)}
 	}
@@ -88,6 +84,14 @@ func result(e *client.Execution) error {
 	return &exitError{exitFailed, fmt.Errorf("execution %s %s%s", e.ID, e.Outcome, reason)}
 }
 
+// tell prints the events of an execution for whom the command is asked to.
+func (k *clientCommands) tell(out io.Writer, id string) func(client.Event) error {
+	if k.output == "json" {
+		return tellPrograms(out)
+	}
+	return tellPeople(out, id)
+}
+
 // tellPeople prints events line by line: logs with the step that they are of in front, everything else behind a star.
 func tellPeople(out io.Writer, id string) func(client.Event) error {
 	return func(e client.Event) error {
@@ -109,6 +113,8 @@ func tellPeople(out io.Writer, id string) func(client.Event) error {
 			if err == nil && e.URL != "" {
 				_, err = fmt.Fprintf(out, "    %s\n    slipway pipeline approve %s\n", oneLine(e.URL), e.Execution)
 			}
+		case client.EventHidden:
+			_, err = fmt.Fprintf(out, "* %s\n", oneLine(e.Step+": its log is not yours to read, or is gone"))
 		case client.EventLost:
 			_, err = fmt.Fprintln(out, "* the server does not answer; execution "+id+" goes on, and it is asked again")
 		case client.EventBack:
@@ -204,7 +210,7 @@ is asked again, for ten minutes; no line is missed or repeated.`,
 			}
 			return k.follow(ctx, api, c.OutOrStdout(), ref)
 		}
-		return k.printLogs(ctx, api, c.OutOrStdout(), found, "", tail)
+		return k.printLogs(ctx, api, k.tell(c.OutOrStdout(), found.ID), found, "", tail)
 	})
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "print lines as they come, until the execution ends")
 	c.Flags().IntVar(&tail, "tail", 0, "print only the last lines of each log (default: all)")
@@ -233,9 +239,12 @@ func findAnswer(ctx context.Context, api *client.Client, id string) (client.Answ
 }
 
 // printLogs prints the log of an execution, or those of a pipeline's steps behind each other.
-func (k *clientCommands) printLogs(ctx context.Context, api *client.Client, out io.Writer, e *client.AnyExecution, name string, tail int) error {
+func (k *clientCommands) printLogs(ctx context.Context, api *client.Client, tell func(client.Event) error, e *client.AnyExecution, name string, tail int) error {
 	ref, ok := e.Ref()
 	if !ok {
+		if name != "" {
+			return nil // a step of a kind that has no log
+		}
 		return fmt.Errorf("executions of kind %s have no log", e.Kind)
 	}
 	if e.Kind != client.KindPipeline {
@@ -244,12 +253,7 @@ func (k *clientCommands) printLogs(ctx context.Context, api *client.Client, out 
 			return err
 		}
 		for i := range lines {
-			if k.output == "json" {
-				err = printLine(out, event{Type: client.EventLog, Execution: e.ID, Step: name, Line: &lines[i]})
-			} else {
-				err = printLog(out, name, lines[i])
-			}
-			if err != nil {
+			if err := tell(client.Event{Kind: client.EventLog, Execution: e.ID, Step: name, Line: lines[i]}); err != nil {
 				return err
 			}
 		}
@@ -268,11 +272,15 @@ func (k *clientCommands) printLogs(ctx context.Context, api *client.Client, out 
 			if name != "" {
 				label = name + " / " + label
 			}
-			child, err := find(ctx, api, st.ExecutionID)
-			if err != nil {
-				return err
+			child, err := api.Find(ctx, st.ExecutionID)
+			if err == nil {
+				err = k.printLogs(ctx, api, tell, &child.Value, label, tail)
 			}
-			if err := k.printLogs(ctx, api, out, child, label, tail); err != nil {
+			// The step may run in a project that the caller may not see. The others are still theirs to read.
+			if client.Hidden(err) {
+				err = tell(client.Event{Kind: client.EventHidden, Execution: st.ExecutionID, Step: label})
+			}
+			if err != nil {
 				return err
 			}
 		}

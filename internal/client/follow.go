@@ -21,6 +21,7 @@ const (
 	EventLog    EventKind = "log"    // a line of a log
 	EventStatus EventKind = "status" // the execution itself, or a step of it, is in another status
 	EventWait   EventKind = "wait"   // a step waits for a decision
+	EventHidden EventKind = "hidden" // what a step runs as, or its log, is not the caller's to see, or is gone; it is told of once
 	EventLost   EventKind = "lost"   // the server does not answer; it is asked again
 	EventBack   EventKind = "back"   // it answers again
 )
@@ -115,7 +116,8 @@ func (f *following) asked(ctx context.Context, request func() error) error {
 	})
 }
 
-// execution follows one execution and returns how it ended. name is "" for the one that was asked for.
+// execution follows one execution and returns how it ended. name is "" for the one that was asked for; of another one that
+// the caller may not see it returns nil.
 func (f *following) execution(ctx context.Context, ref Ref, name string) (*Execution, error) {
 	ended := make(chan struct{}, 1) // a child of it, or its log
 	poke := func() {
@@ -123,6 +125,16 @@ func (f *following) execution(ctx context.Context, ref Ref, name string) (*Execu
 		case ended <- struct{}{}:
 		default:
 		}
+	}
+	var once sync.Once
+	// refused goes on without what a step runs as where the caller may not see that: only what was asked for itself is missed.
+	refused := func(err error) error {
+		if name == "" || !Hidden(err) {
+			return err
+		}
+		err = nil
+		once.Do(func() { err = f.tell(Event{Kind: EventHidden, Execution: ref.ID, Step: name}) })
+		return err
 	}
 	var children sync.WaitGroup
 	child := func(follow func() error) {
@@ -137,9 +149,9 @@ func (f *following) execution(ctx context.Context, ref Ref, name string) (*Execu
 	}
 	if ref.hasLog() {
 		child(func() error {
-			return f.client.followLogs(ctx, ref, f.asked, func(item logs.Item) error {
+			return refused(f.client.followLogs(ctx, ref, f.asked, func(item logs.Item) error {
 				return f.tell(Event{Kind: EventLog, Execution: ref.ID, Step: name, Line: item})
-			})
+			}))
 		})
 	}
 	steps := map[[2]int]*seenStep{}
@@ -149,7 +161,7 @@ func (f *following) execution(ctx context.Context, ref Ref, name string) (*Execu
 	for {
 		var e *Execution
 		if err := f.asked(ctx, func() (err error) { e, err = f.client.Execution(ctx, ref); return err }); err != nil {
-			return nil, err
+			return nil, refused(err)
 		}
 		if e.Pipeline != nil {
 			if err := f.steps(ctx, ref, e, name, steps, child); err != nil {
@@ -186,6 +198,12 @@ func (f *following) execution(ctx context.Context, ref Ref, name string) (*Execu
 		case <-ended:
 		}
 	}
+}
+
+// Hidden says whether an error is the answer that something is not there for the caller: not theirs to see, or gone.
+func Hidden(err error) bool {
+	var refused *Error
+	return errors.As(err, &refused) && (refused.Status == http.StatusForbidden || refused.Status == http.StatusNotFound)
 }
 
 // seenStep is a step as it was last told of.

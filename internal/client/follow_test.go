@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -16,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// documents serves JSON by path, and logs as streams.
+// documents serves JSON by path, and logs as streams. A text of three digits is a status to refuse with.
 func documents(t *testing.T, byPath map[string]string, streams map[string][]string) *Client {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -35,6 +36,10 @@ func documents(t *testing.T, byPath map[string]string, streams map[string][]stri
 		if !ok {
 			t.Errorf("nobody should ask for %s", r.URL.Path)
 			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		if status, err := strconv.Atoi(text); err == nil {
+			w.WriteHeader(status)
 			return
 		}
 		_, _ = w.Write([]byte(text))
@@ -80,6 +85,42 @@ func TestFollowPipelinesInPipelines(t *testing.T) {
 	require.Contains(t, got, "status kept ok")
 	require.Contains(t, got, "wait go? team qa")
 	require.Len(t, got, 9, "%q", got)
+}
+
+// A step may run in a project that the caller may not see. It is told of once, and what else there is goes on.
+func TestFollowGoesOnWhereAStepIsHidden(t *testing.T) {
+	const builds = "/api/v1/state/p/environments/dev/builds/by-name/"
+	const hidden = "/api/v1/state/secret/environments/dev/builds/by-name/b/executions/b1/"
+	const outer = "/api/v1/pipelines/by-project/p/by-name/outer/executions/o1/"
+	pages := map[string]string{
+		outer: `{"id":"o1","status":"ok","outcome":"ok","pipeline":{"project":"p","phases":[{"steps":[
+			{"name":"theirs","type":"build","project":"secret","environment":"dev","build":"b","execution_id":"b1","status":"ok","outcome":"ok"},
+			{"name":"no log","type":"build","environment":"dev","build":"c","execution_id":"c1","status":"ok","outcome":"ok"},
+			{"name":"mine","type":"build","environment":"dev","build":"d","execution_id":"d1","status":"ok","outcome":"ok"}]}]}}`,
+		hidden: "404", hidden + "logs_ws": "404",
+		builds + "c/executions/c1/": `{"id":"c1","status":"ok","outcome":"ok"}`, builds + "c/executions/c1/logs_ws": "403",
+		builds + "d/executions/d1/": `{"id":"d1","status":"ok","outcome":"ok"}`,
+	}
+	c := documents(t, pages, map[string][]string{builds + "d/executions/d1/logs_ws": {"one"}})
+	var got []string
+	follow := func() (*Execution, error) {
+		got = nil
+		return c.Follow(t.Context(), PipelineRef("p", "outer", "o1"), FollowOptions{Tell: func(e Event) error {
+			got = append(got, strings.TrimSpace(string(e.Kind)+" "+e.Execution+" "+e.Step+" "+e.Line.Message+e.Outcome))
+			return nil
+		}})
+	}
+	e, err := follow()
+	require.NoError(t, err)
+	require.Equal(t, "ok", e.Outcome)
+	require.ElementsMatch(t, []string{"hidden b1 theirs", "status b1 theirs ok", "hidden c1 no log", "status c1 no log ok", "log d1 mine one", "status d1 mine ok", "status o1  ok"}, got)
+
+	pages[builds+"c/executions/c1/"] = "500"
+	_, err = follow()
+	require.ErrorContains(t, err, "500", "anything else ends it")
+	pages[outer] = "404"
+	_, err = follow()
+	require.ErrorContains(t, err, "404", "so does what was asked for itself")
 }
 
 func TestFollowEndsWithTheErrorOfTell(t *testing.T) {
