@@ -380,6 +380,25 @@ func TestClient(t *testing.T) {
 		require.JSONEq(t, string(pipelines.JSON), c.run("pipeline", "list", "-o", "json"))
 	})
 
+	t.Run("one of two who approve", func(t *testing.T) {
+		c := &cli{t}
+		api, err := client.New(s.url, s.token, nil)
+		require.NoError(t, err)
+		require.NoError(t, api.AddPipeline(t.Context(), "shop", client.Pipeline{Name: "two", Phases: []client.PipelinePhase{
+			{Name: "ask", Steps: []client.PipelineStep{{Name: "go?", Type: client.StepConfirmation, Approvals: 2}}},
+		}}))
+		followed := newOutput()
+		wait := c.start(t.Context(), "", followed, "pipeline", "run", "shop", "two", "--follow")
+		id := idIn(followed.await(t, "of pipeline two.\n"))
+		followed.await(t, "slipway pipeline approve "+id)
+		require.Equal(t, "You approved 'go?' of shop/two, execution 1. It still waits: 1 of 2 have approved.\n", c.run("pipeline", "approve", id))
+		c.fails(exitFailed, "you have approved", "pipeline", "approve", id)
+		var answer map[string]any
+		require.NoError(t, json.Unmarshal([]byte(c.run("pipeline", "disapprove", id, "-o", "json")), &answer))
+		require.Equal(t, map[string]any{"execution": id, "step": "go?", "decision": "disapproved", "status": "disapproved", "approvals": 1.0, "approvals_needed": 2.0}, answer)
+		require.Equal(t, exitFailed, exitCode(wait()))
+	})
+
 	t.Run("completion", func(t *testing.T) {
 		c := &cli{t}
 		words := func(args ...string) []string {
@@ -388,7 +407,7 @@ func TestClient(t *testing.T) {
 			return strings.Fields(strings.Split(out, ":4")[0])
 		}
 		require.Equal(t, []string{"shop"}, words("pipeline", "run", ""))
-		require.Equal(t, []string{"ship"}, words("pipeline", "show", "shop", ""))
+		require.Equal(t, []string{"ship", "two"}, words("pipeline", "show", "shop", ""))
 		require.Equal(t, []string{"shop"}, words("build", "run", ""))
 		require.Equal(t, []string{"dev"}, words("build", "run", "shop", ""))
 		require.Equal(t, []string{"web"}, words("deploy", "shop", "dev", ""))

@@ -250,20 +250,31 @@ Where it asks several things at once, --step names one of them.`,
 			}
 			return usageErrorf("several steps wait for a decision, name one with --step: %s", strings.Join(names, ", "))
 		}
-		decide := api.Approve
-		if !approve {
-			decide = api.Disapprove
-		}
-		if err := decide(ctx, mine[0].Link()); err != nil {
+		decision, err := api.Decide(ctx, mine[0].Link(), approve)
+		if err != nil {
 			return err
 		}
 		if k.output == "json" {
-			return printLine(c.OutOrStdout(), map[string]string{"execution": args[0], "step": mine[0].Step, "decision": past})
+			return printLine(c.OutOrStdout(), decided{args[0], mine[0].Step, past, decision.Status, decision.Approvals, decision.ApprovalsNeeded})
 		}
-		_, err = fmt.Fprintf(c.OutOrStdout(), "You %s '%s' of %s/%s, execution %d.\n", past, oneLine(mine[0].Step), mine[0].Project, mine[0].Pipeline, mine[0].Number)
+		rest := ""
+		if approve && decision.Status == "pending" {
+			rest = fmt.Sprintf(" It still waits: %d of %d have approved.", decision.Approvals, decision.ApprovalsNeeded)
+		}
+		_, err = fmt.Fprintf(c.OutOrStdout(), "You %s '%s' of %s/%s, execution %d.%s\n", past, oneLine(mine[0].Step), mine[0].Project, mine[0].Pipeline, mine[0].Number, rest)
 		return err
 	})
 	return c
+}
+
+// decided is what approve and disapprove tell programs: what the caller said, and how the confirmation stands then.
+type decided struct {
+	Execution       string `json:"execution"`
+	Step            string `json:"step"`
+	Decision        string `json:"decision"`
+	Status          string `json:"status"`
+	Approvals       int    `json:"approvals,omitempty"`
+	ApprovalsNeeded int    `json:"approvals_needed,omitempty"`
 }
 
 // nothingToDecide says why there is nothing that the caller could decide.

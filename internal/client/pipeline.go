@@ -71,7 +71,9 @@ type PipelineStep struct {
 	UpdateVersion string `json:"update_version,omitempty"`
 	User          string `json:"user,omitempty"`
 	Team          string `json:"team,omitempty"`
-	IgnoreFailure bool   `json:"ignore_failure,omitempty"`
+	// Approvals is how many people must approve a confirmation; 0 is one.
+	Approvals     int  `json:"approvals,omitempty"`
+	IgnoreFailure bool `json:"ignore_failure,omitempty"`
 	// TimeLimit is how long the step may take, as in 10m.
 	TimeLimit string `json:"time_limit,omitempty"`
 	Pipeline  string `json:"pipeline,omitempty"`
@@ -136,15 +138,41 @@ func (c *Client) TriggerPipeline(ctx context.Context, project, pipeline string) 
 	return c.trigger(ctx, path("/api/v1/pipelines/by-project/%s/by-name/%s/trigger", project, pipeline), nil, ref)
 }
 
-// Approve opens a step's confirmation link as a caller that accepts JSON, which approves it. The link is absolute or a path
-// of this server; the token is sent only to this server.
+// Decision is how a confirmation stands after somebody's word.
+type Decision struct {
+	// Status is approved, disapproved, or pending while more people must approve.
+	Status    string `json:"status"`
+	DecidedBy string `json:"decided_by"`
+	// Approvals is how many people have approved, ApprovalsNeeded how many it takes; 0 where one is enough.
+	Approvals       int `json:"approvals"`
+	ApprovalsNeeded int `json:"approvals_needed"`
+}
+
+// Decide opens a step's confirmation link as a caller that accepts JSON, which approves or disapproves it. The link is
+// absolute or a path of this server; the token is sent only to this server.
+func (c *Client) Decide(ctx context.Context, link string, approve bool) (Decision, error) {
+	answer := "approve"
+	if !approve {
+		answer = "disapprove"
+	}
+	var d Decision
+	target, err := c.confirmation(link, answer)
+	if err != nil {
+		return d, err
+	}
+	return d, c.call(ctx, http.MethodGet, target, nil, &d)
+}
+
+// Approve is [Client.Decide] for who needs no answer: nil says that it was counted.
 func (c *Client) Approve(ctx context.Context, link string) error {
-	return c.decide(ctx, link, "approve")
+	_, err := c.Decide(ctx, link, true)
+	return err
 }
 
 // Disapprove is [Client.Approve] with the other answer.
 func (c *Client) Disapprove(ctx context.Context, link string) error {
-	return c.decide(ctx, link, "disapprove")
+	_, err := c.Decide(ctx, link, false)
+	return err
 }
 
 // ConfirmationPage opens a step's confirmation link as a browser does, which decides nothing, and returns the page.
@@ -160,14 +188,6 @@ func (c *Client) ConfirmationPage(ctx context.Context, link string) (string, err
 	defer response.Body.Close()
 	page, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	return string(page), err
-}
-
-func (c *Client) decide(ctx context.Context, link, answer string) error {
-	target, err := c.confirmation(link, answer)
-	if err != nil {
-		return err
-	}
-	return c.call(ctx, http.MethodGet, target, nil, nil)
 }
 
 // confirmation turns a link into the path of one answer on this server.
