@@ -16,21 +16,41 @@ type PendingConfirmation struct {
 	StepName string
 }
 
-// maxPending is the most confirmations that PendingConfirmations gives.
-const maxPending = 200
+// PendingFilter narrows PendingConfirmations down to what may be somebody's to decide.
+type PendingFilter struct {
+	// Visible are the projects whose confirmations that name nobody are given. User and Teams are the names of who asks;
+	// "" is no user.
+	Visible policies.Visible
+	User    string
+	Teams   []string
+	// ExecutionID is the one execution that is asked for; "" is all.
+	ExecutionID string
+	// After is a confirmation's id: only later ones are given. "" begins with the oldest.
+	After string
+	// Limit is how many are read at most, from 1 on.
+	Limit int
+}
 
-// PendingConfirmations gives the confirmations that wait for a decision of somebody, oldest first: those that name the
-// user or one of the teams, and those that name nobody in the projects of v. It narrows the list down to what may be
-// meant; who may decide in the end is not decided here.
-func (s *Store) PendingConfirmations(ctx context.Context, v policies.Visible, user string, teams []string) ([]PendingConfirmation, error) {
-	inProjects := s.reader(ctx).Model(&Execution{}).Select("id").Where("status IN ?", openStatuses).Scopes(s.visibleProjects(v, "project_id"))
-	var waiting []Confirmation
-	err := s.reader(ctx).Where("status = ?", ConfirmationPending).
+// PendingConfirmations gives the confirmations that may wait for a decision of somebody, oldest first: those that name the
+// user or one of the teams, and those that name nobody in the visible projects. Who may decide in the end is not decided
+// here. next is the After of the rest; "" where there is none.
+func (s *Store) PendingConfirmations(ctx context.Context, f PendingFilter) (list []PendingConfirmation, next string, err error) {
+	inProjects := s.reader(ctx).Model(&Execution{}).Select("id").Where("status IN ?", openStatuses).Scopes(s.visibleProjects(f.Visible, "project_id"))
+	q := s.reader(ctx).Where("status = ?", ConfirmationPending).
 		Where(s.read.Where(`"user" = '' AND team = '' AND execution_id IN (?)`, inProjects).
-			Or(`LOWER("user") = ? AND ? <> ''`, strings.ToLower(user), user).Or("team <> '' AND team IN ?", append([]string{""}, teams...))).
-		Order("id").Limit(maxPending).Find(&waiting).Error
-	if err != nil || len(waiting) == 0 {
-		return nil, err
+			Or(`LOWER("user") = ? AND ? <> ''`, strings.ToLower(f.User), f.User).Or("team <> '' AND team IN ?", append([]string{""}, f.Teams...)))
+	if f.ExecutionID != "" {
+		q = q.Where("execution_id = ?", f.ExecutionID)
+	}
+	if f.After != "" {
+		q = q.Where("id > ?", f.After)
+	}
+	var waiting []Confirmation
+	if err := q.Order("id").Limit(f.Limit).Find(&waiting).Error; err != nil || len(waiting) == 0 {
+		return nil, "", err
+	}
+	if len(waiting) == f.Limit {
+		next = waiting[f.Limit-1].ID
 	}
 	ids := make([]string, len(waiting))
 	for i, c := range waiting {
@@ -38,15 +58,15 @@ func (s *Store) PendingConfirmations(ctx context.Context, v policies.Visible, us
 	}
 	columns, err := s.namedColumns()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	var open []NamedExecution
 	if err := s.reader(ctx).Model(&Execution{}).Select(columns).Where("id IN ? AND status IN ?", ids, openStatuses).Find(&open).Error; err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	var steps []ExecutionStep
 	if err := s.reader(ctx).Select("execution_id", "phase", "step", "name").Where("execution_id IN ? AND type = ?", ids, StepConfirmation).Find(&steps).Error; err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	type place struct {
 		id          string
@@ -60,11 +80,11 @@ func (s *Store) PendingConfirmations(ctx context.Context, v policies.Visible, us
 	for i := range open {
 		byID[open[i].ID] = &open[i]
 	}
-	list := make([]PendingConfirmation, 0, len(waiting))
+	list = make([]PendingConfirmation, 0, len(waiting))
 	for _, c := range waiting {
 		if e := byID[c.ExecutionID]; e != nil { // else it has ended, and its confirmation is about to be closed
 			list = append(list, PendingConfirmation{Confirmation: c, Execution: *e, StepName: names[place{c.ExecutionID, c.Phase, c.Step}]})
 		}
 	}
-	return list, nil
+	return list, next, nil
 }

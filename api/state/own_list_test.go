@@ -3,6 +3,7 @@ package state_test
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -90,5 +91,45 @@ func TestOwnPendingConfirmations(t *testing.T) {
 		require.Equal(t, "https://slipway.example.com"+link(anybody, code, "approve"), list[0]["confirmation_url"])
 		k.as("walter").with("Accept", json_).get(link(anybody, code, "approve")).ok()
 		require.Empty(t, of("walter"), "what is decided waits no more")
+	})
+}
+
+// What waits for others takes no place on a page: somebody's own is found behind it. Pages go on where the last one ended.
+func TestOwnPendingConfirmationsPages(t *testing.T) {
+	onBoth(t, func(t *testing.T, k *kit) {
+		ship(k)
+		for range 5 {
+			waitingFor(k, models.Confirmation{FourEyes: true}) // walter triggers them
+		}
+		var want []string
+		for range 3 {
+			id, _ := waiting(k, "", "")
+			want = append(want, id)
+			waitingFor(k, models.Confirmation{FourEyes: true})
+		}
+		const path = "/api/v1/slipway/confirmations/"
+		page := func(query string) (executions []string, last string) {
+			t.Helper()
+			var list []map[string]any
+			k.as("walter").get(path + query).into(&list)
+			for _, c := range list {
+				executions = append(executions, c["execution"].(string))
+				last = c["id"].(string)
+			}
+			return executions, last
+		}
+		first, last := page("?page_size=2")
+		require.Equal(t, want[:2], first)
+		rest, last := page("?page_size=2&page_from=" + last)
+		require.Equal(t, want[2:], rest)
+		none, _ := page("?page_size=2&page_from=" + last)
+		require.Empty(t, none)
+		one, _ := page("?page_size=1&execution=" + want[2])
+		require.Equal(t, want[2:], one)
+		none, _ = page("?execution=" + models.NewID())
+		require.Empty(t, none)
+		for _, bad := range []string{"?page_size=-1", "?page_size=1001", "?page_size=x", "?execution=" + strings.Repeat("x", 101), "?page_from=" + strings.Repeat("x", 101)} {
+			require.Equal(t, "invalid", k.as("walter").get(path + bad).jsonError(http.StatusBadRequest)["kind"], bad)
+		}
 	})
 }

@@ -126,7 +126,7 @@ func (k *clientCommands) completeApprovals(c *cobra.Command, args []string, _ st
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	return k.complete(c, func(ctx context.Context, api *client.Client) ([]string, error) {
-		list, err := api.PendingConfirmations(ctx)
+		list, err := api.PendingConfirmations(ctx, client.PendingFilter{PageSize: 20})
 		var words []string
 		for _, w := range list.Value {
 			words = append(words, w.Execution+"\t"+oneLine(w.Pipeline+": "+w.Step))

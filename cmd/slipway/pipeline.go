@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -228,7 +229,7 @@ Where it asks several things at once, --step names one of them.`,
 			return err
 		}
 		// Who is named in a step may decide it without being able to see the execution.
-		waiting, err2 := api.PendingConfirmations(ctx)
+		waiting, err2 := api.PendingConfirmations(ctx, client.PendingFilter{Execution: args[0]})
 		if err2 != nil {
 			return err2
 		}
@@ -307,16 +308,16 @@ func newApprovalsCommand() *cobra.Command {
 	k := &clientCommands{}
 	c := &cobra.Command{Use: "approvals", Short: "List the decisions that wait for you", Args: cobra.NoArgs}
 	c.RunE = k.with(func(ctx context.Context, api *client.Client, c *cobra.Command, _ []string) error {
-		list, err := api.PendingConfirmations(ctx)
+		waiting, document, err := allPending(ctx, api)
 		if err != nil {
 			return err
 		}
 		if k.output == "json" {
-			return writeJSON(c.OutOrStdout(), list.JSON)
+			return writeJSON(c.OutOrStdout(), document)
 		}
 		now := time.Now()
 		t := table{heading: []string{"EXECUTION", "PIPELINE", "STEP", "ASKED", "WAITS", "STARTED BY"}, narrow: []string{"WAITS", "ASKED"}}
-		for _, w := range list.Value {
+		for _, w := range waiting {
 			waits := span(now.Sub(w.CreatedAt))
 			if w.ExpiresAt != nil {
 				waits += ", " + span(w.ExpiresAt.Sub(now)) + " left"
@@ -327,4 +328,27 @@ func newApprovalsCommand() *cobra.Command {
 	})
 	k.flags(c)
 	return c
+}
+
+// allPending reads all pages of the decisions that wait for the caller, and gives them as one list.
+func allPending(ctx context.Context, api *client.Client) (list []client.PendingConfirmation, document json.RawMessage, err error) {
+	const size = 200
+	items := []json.RawMessage{}
+	f := client.PendingFilter{PageSize: size}
+	for {
+		page, err := api.PendingConfirmations(ctx, f)
+		if err != nil {
+			return nil, nil, err
+		}
+		var more []json.RawMessage
+		if err := json.Unmarshal(page.JSON, &more); err != nil {
+			return nil, nil, err
+		}
+		list, items = append(list, page.Value...), append(items, more...)
+		if len(more) < size || list[len(list)-1].ID == "" {
+			document, err := json.Marshal(items)
+			return list, document, err
+		}
+		f.PageFrom = list[len(list)-1].ID
+	}
 }

@@ -167,9 +167,9 @@ func TestListsAreDocumented(t *testing.T) {
 	_, err := c.Executions(ctx, ExecutionFilter{Project: "p q", Status: "ok,failed", PageSize: 3})
 	require.NoError(t, err)
 	require.Equal(t, "/api/v1/slipway/executions/?page_size=3&project=p+q&status=ok%2Cfailed", last.path+"?"+last.query)
-	_, err = c.PendingConfirmations(ctx)
+	_, err = c.PendingConfirmations(ctx, PendingFilter{Execution: "e 1", PageSize: 3, PageFrom: "c1"})
 	require.NoError(t, err)
-	require.Equal(t, "/api/v1/slipway/confirmations/", last.path)
+	require.Equal(t, "/api/v1/slipway/confirmations/?execution=e+1&page_from=c1&page_size=3", last.path+"?"+last.query)
 }
 
 func TestQueriesAndBodies(t *testing.T) {

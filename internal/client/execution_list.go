@@ -101,6 +101,7 @@ func (c *Client) Find(ctx context.Context, id string) (Answer[AnyExecution], err
 
 // PendingConfirmation is a decision that waits for the caller.
 type PendingConfirmation struct {
+	ID              string     `json:"id"`
 	Execution       string     `json:"execution"`
 	Number          int64      `json:"number"`
 	Project         string     `json:"project"`
@@ -114,9 +115,26 @@ type PendingConfirmation struct {
 	ConfirmationURL string     `json:"confirmation_url"`
 }
 
+// PendingFilter narrows a list of decisions. Empty members do not filter.
+type PendingFilter struct {
+	Execution string // an execution's id
+	PageSize  int
+	PageFrom  string // the id of a confirmation: every item has a higher one
+}
+
 // PendingConfirmations lists the confirmations that wait for the caller, oldest first.
-func (c *Client) PendingConfirmations(ctx context.Context) (Answer[[]PendingConfirmation], error) {
-	return get[[]PendingConfirmation](ctx, c, "/api/v1/slipway/confirmations/")
+func (c *Client) PendingConfirmations(ctx context.Context, f PendingFilter) (Answer[[]PendingConfirmation], error) {
+	q := url.Values{}
+	if f.Execution != "" {
+		q.Set("execution", f.Execution)
+	}
+	if f.PageSize > 0 {
+		q.Set("page_size", strconv.Itoa(f.PageSize))
+	}
+	if f.PageFrom != "" {
+		q.Set("page_from", f.PageFrom)
+	}
+	return get[[]PendingConfirmation](ctx, c, "/api/v1/slipway/confirmations/?"+q.Encode())
 }
 
 // Link is where the decision is made, as a path of the server that was asked: its public address may be another one than
