@@ -1,13 +1,16 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"slipway/internal/client"
+	"slipway/internal/state"
 	"slipway/models"
 )
 
@@ -105,4 +108,32 @@ func TestBuildStepMembers(t *testing.T) {
 	more, err := filepath.Glob(filepath.Join(s.dir, "packages", "*", "app-v0.1.0.tgz"))
 	require.NoError(t, err)
 	require.NotEmpty(t, append(cached, more...), "the package is kept for later runs")
+}
+
+// R7: builds whose repository defines the steps deploy too: they take turns with the deployment that they change, and what
+// their last step made of it stands in the state.
+func TestR7BuildsWithStepsOfTheirRepositoryTakeTurns(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, stackOptions{})
+	p := s.project("kit")
+	inside, g := p.dir+"/inside", newGate(t)
+	script := p.script(`[ "$step" = deploy ] || return 0`, "echo pid $$", "mkdir "+inside+" || { echo overlap; exit 9; }", g.wait(), "rmdir "+inside)
+	p.repo.Commit("steps", map[string]string{
+		"escape.yml":    strings.Replace(fmt.Sprintf(plan, p.name), `default: ""`, "default: "+script, 1),
+		"escapekit.yml": "escapekit_version: 1\nbuild:\n  steps:\n  - escape_plan_location: escape.yml\n"})
+	p.buildOf(client.Build{Name: "kit", Repo: p.repo.Dir, Branch: "main", StepsFromYML: true})
+	first := p.trigger("kit")
+	s.line(first, "pid ")
+	second := p.trigger("kit")
+	s.reaches(second, models.StatusQueued)
+	g.open(2)
+	s.ok(first)
+	s.ok(second)
+	env, err := s.store.EnvironmentState(t.Context(), s.row(first).EnvironmentID)
+	require.NoError(t, err)
+	require.Len(t, env.Deployments, 1)
+	for _, d := range env.Deployments {
+		require.Contains(t, d.Stages, state.StageDeploy)
+		require.NotEqual(t, state.RunningMainStep, d.Stages[state.StageDeploy].Status.Code, "its end is written")
+	}
 }

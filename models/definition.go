@@ -21,8 +21,12 @@ type BuildDefinition struct {
 	Limits             Limits      `json:"limits,omitzero"`
 }
 
-// Deploys says whether the build changes deployments of its environment, so that it must hold them.
+// Deploys says whether the build changes deployments of its environment, so that it must hold them. One whose repository
+// defines its steps does: each of those deploys, see activities.Scripts.PlanBuild, and none is known before the source is.
 func (d BuildDefinition) Deploys() bool {
+	if d.StepsFromYML {
+		return true
+	}
 	for _, st := range d.Steps {
 		if st.RunDeploy || st.RunSmoke || st.RunDestroy || st.RunDestroyDeploy {
 			return true
