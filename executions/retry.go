@@ -56,7 +56,8 @@ func (s *Service) Retry(ctx context.Context, executionID string, by policies.Sub
 }
 
 // keptSteps are the steps of a pipeline's retry: those before the place where it goes on, and in that phase those that
-// succeeded, are taken over with their outcome and the execution they ran as.
+// succeeded, are taken over with their outcome and the execution they ran as. A step whose failure was ignored is taken
+// over with its failure: the phases after it ran all the same, and it must not run again behind them.
 func (s *Service) keptSteps(ctx context.Context, old *models.Execution, d models.PipelineDefinition, from string) ([]models.ExecutionStep, error) {
 	steps := NewSteps(d)
 	if from == "start" || (from == "" && old.Status == models.StatusOK) {
@@ -66,10 +67,11 @@ func (s *Service) keptSteps(ctx context.Context, old *models.Execution, d models
 	if err != nil {
 		return nil, err
 	}
-	done := map[[2]int]models.ExecutionStep{}
+	began := func(b models.ExecutionStep) bool { return b.StartedAt != nil || b.ChildID != "" || b.DeliveryID != "" } // those that never did are final too
+	goesOn := 0                                                                                                       // the phase: the last one that began, of those that clean nothing up
 	for _, b := range before {
-		if b.Status == models.StatusOK || b.Status == models.StatusSkipped {
-			done[[2]int{b.Phase, b.Step}] = b
+		if began(b) && !b.Kept && !d.Phases[b.Phase].RunAlways {
+			goesOn = max(goesOn, b.Phase)
 		}
 	}
 	firstPhase, firstStep := -1, -1
@@ -82,6 +84,17 @@ func (s *Service) keptSteps(ctx context.Context, old *models.Execution, d models
 		}
 		if firstPhase < 0 {
 			return nil, problem.BadField("from", "expected start or the name of a step; there is no step %q", from)
+		}
+	}
+	if firstPhase >= 0 {
+		goesOn = firstPhase
+	}
+	done := map[[2]int]models.ExecutionStep{}
+	for _, b := range before {
+		succeeded := b.Status == models.StatusOK || b.Status == models.StatusSkipped
+		ignored := began(b) && b.Status.Final() && d.Phases[b.Phase].Steps[b.Step].IgnoreFailure
+		if succeeded || ignored && (b.Kept || b.Phase < goesOn) {
+			done[[2]int{b.Phase, b.Step}] = b
 		}
 	}
 	for i, st := range steps {
