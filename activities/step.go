@@ -24,6 +24,7 @@ type stepper struct {
 	own      *models.Project
 	actor    *policies.Subject
 	projects map[string]*models.Project // those in which the actor was found to be allowed, by action and name
+	made     *inPipeline                // see madeHere
 }
 
 // step records what a step runs as, or why it cannot run: a *problem.Error of what follows says that, for people.

@@ -65,49 +65,56 @@ func (m inPipeline) versions(application string) []string {
 }
 
 // madeHere gives the releases that this pipeline's builds made, or found made, and its deployments deployed, those of kept
-// steps and of the pipelines that it waited for included.
+// steps and of the pipelines that it waited for included. It asks once for all steps of the phase: each of fifty webhooks
+// would ask for the same.
 func (s *stepper) madeHere(ctx context.Context) (inPipeline, error) {
+	if s.made != nil {
+		return *s.made, nil
+	}
+	made := map[string][]models.StepMade{}
+	for level, depth := []string{s.e.ID}, 0; len(level) > 0 && depth <= maxNesting; depth++ {
+		found, err := s.Store.MadeBySteps(ctx, level)
+		if err != nil {
+			return inPipeline{}, err
+		}
+		level = nil
+		for id, steps := range found {
+			made[id] = steps
+			for _, st := range steps {
+				if st.Type == models.StepPipeline {
+					level = append(level, st.ChildID)
+				}
+			}
+		}
+	}
 	m := inPipeline{releases: []string{}}
-	err := s.collect(ctx, s.e.ID, &m, 0)
-	return m, err
+	m.collect(s.e.ID, made, 0)
+	s.made = &m
+	return m, nil
 }
 
 // maxNesting bounds how deep the pipelines that wait for one another are looked into.
 const maxNesting = 20
 
-func (s *stepper) collect(ctx context.Context, executionID string, m *inPipeline, depth int) error {
-	steps, err := s.Store.StepsOf(ctx, executionID)
-	if err != nil {
-		return err
-	}
-	for _, st := range steps {
-		if st.ChildID == "" || st.Detached {
+// collect adds what the steps of a pipeline's execution made.
+func (m *inPipeline) collect(executionID string, made map[string][]models.StepMade, depth int) {
+	for _, st := range made[executionID] {
+		if st.Type == models.StepPipeline {
+			if depth < maxNesting {
+				m.collect(st.ChildID, made, depth+1)
+			}
 			continue
 		}
-		switch st.Type {
-		case models.StepPipeline:
-			if depth < maxNesting {
-				if err := s.collect(ctx, st.ChildID, m, depth+1); err != nil {
-					return err
-				}
-			}
-		case models.StepBuild, models.StepDeploy:
-			child, err := s.Store.ExecutionByID(ctx, st.ChildID)
-			if err != nil {
-				return err
-			}
-			m.idle = m.idle || child.Kind == models.KindBuild && child.Status == models.StatusSkipped
-			if child.Status != models.StatusOK {
-				continue
-			}
-			result := child.ResultOf()
-			for _, r := range result.Releases {
-				m.releases = append(m.releases, r.Release)
-			}
-			if result.Release != "" {
-				m.releases = append(m.releases, result.Release)
-			}
+		m.idle = m.idle || st.Type == models.StepBuild && st.Status == models.StatusSkipped
+		if st.Status != models.StatusOK {
+			continue
+		}
+		result := (&models.Execution{Result: st.Result}).ResultOf()
+		for _, r := range result.Releases {
+			m.releases = append(m.releases, r.Release)
+		}
+		if result.Release != "" {
+			m.releases = append(m.releases, result.Release)
 		}
 	}
-	return nil
 }
