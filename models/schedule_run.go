@@ -147,10 +147,13 @@ func (s *Store) PlaceRun(ctx context.Context, r ScheduleRun) (isNew bool, err er
 	return true, s.forgetRuns(ctx, r.ScheduleID)
 }
 
-// forgetRuns bounds what is remembered of a schedule.
+// forgetRuns bounds what is remembered of a schedule. Those that have not ended are kept, however old they are: the overlap
+// policy asks for them.
 func (s *Store) forgetRuns(ctx context.Context, scheduleID string) error {
 	return s.writer(ctx).Exec(`DELETE FROM schedule_runs WHERE schedule_id = ? AND state NOT IN (?, ?) AND id < (
-		SELECT id FROM schedule_runs WHERE schedule_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?)`, scheduleID, RunWaiting, RunStarting, scheduleID, keepRuns).Error
+		SELECT id FROM schedule_runs WHERE schedule_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?)
+		AND NOT EXISTS (SELECT 1 FROM executions e WHERE e.id = schedule_runs.execution_id AND e.status IN ?)`,
+		scheduleID, RunWaiting, RunStarting, scheduleID, keepRuns, openStatuses).Error
 }
 
 const runsWithExecutions = `SELECT r.*, e.number AS execution_number, e.status AS execution_status, e.cancel_requested_at FROM schedule_runs r LEFT JOIN executions e ON e.id = r.execution_id AND r.execution_id <> '' `
@@ -161,15 +164,17 @@ func (s *Store) unendedRuns(ctx context.Context, scheduleID string) ([]ScheduleR
 		scheduleID, RunWaiting, RunStarting, RunStarted, openStatuses)
 }
 
-// ListRuns gives runs of a schedule with the numbers and statuses of their executions, the newest first.
+// ListRuns gives runs of a schedule with the numbers and statuses of their executions, the newest first: those before one
+// whose id is given, or with "" from the newest on.
 func (s *Store) ListRuns(ctx context.Context, scheduleID, before string, limit int) ([]ScheduleRun, error) {
-	if before == "" {
-		before = "~" // behind every id
-	}
 	if limit <= 0 {
 		limit = 50
 	}
-	return s.scanRuns(ctx, false, runsWithExecutions+`WHERE r.schedule_id = ? AND r.id < ? ORDER BY r.id DESC LIMIT ?`, scheduleID, clean(before), min(limit, 1000))
+	query, args := runsWithExecutions+`WHERE r.schedule_id = ? `, []any{scheduleID}
+	if before != "" { // no text is behind every id under every collation
+		query, args = query+`AND r.id < ? `, append(args, clean(before))
+	}
+	return s.scanRuns(ctx, false, query+`ORDER BY r.id DESC LIMIT ?`, append(args, min(limit, 1000))...)
 }
 
 // LastRuns gives the newest runs of several schedules, at most n of each, in one query.
