@@ -71,6 +71,8 @@ func (s *Service) Decide(ctx context.Context, executionID, code string, approve 
 		return tx.Audit(ctx, line)
 	})
 	switch {
+	case errors.Is(err, models.ErrCancelling):
+		return nil, problem.New(problem.Conflict, "this can no longer be decided: the pipeline's execution was cancelled")
 	case errors.Is(err, models.ErrVoted):
 		return nil, problem.New(problem.Conflict, "you have approved this already: it takes %d different people", needed)
 	case errors.Is(err, models.ErrConflict):
@@ -103,7 +105,7 @@ func late(c *models.Confirmation) error {
 	case models.ConfirmationTimedOut:
 		return problem.New(problem.Conflict, "nobody decided in time: this timed out")
 	}
-	return problem.New(problem.Conflict, "this can no longer be decided: the pipeline's execution has ended")
+	return problem.New(problem.Conflict, "this can no longer be decided: the pipeline's execution has ended, or was cancelled")
 }
 
 // tellDecision signals the workflow that waits, and records that it knows.

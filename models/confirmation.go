@@ -15,7 +15,7 @@ const (
 	ConfirmationApproved    = "approved"
 	ConfirmationDisapproved = "disapproved"
 	ConfirmationTimedOut    = "timed out"
-	ConfirmationEnded       = "ended" // the execution ended before anybody decided
+	ConfirmationEnded       = "ended" // the execution, or the step alone, ended before anybody decided
 )
 
 // Confirmation is the decision that a pipeline's step waits for. It is one row that changes once.

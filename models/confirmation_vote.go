@@ -9,6 +9,9 @@ import (
 	"gorm.io/gorm"
 )
 
+// ErrCancelling says that an execution has been asked to end.
+var ErrCancelling = errors.New("the execution is being cancelled")
+
 // ErrVoted says that a person has approved already.
 var ErrVoted = errors.New("this person has approved already")
 
@@ -28,13 +31,20 @@ type ConfirmationVote struct {
 }
 
 // VoteConfirmation records a person's word and, where it decides, the decision: the last approval that it takes, or any
-// disapproval. ErrConflict says that the confirmation is not open any more, ErrVoted that this person has approved. It runs
-// in the caller's transaction, beside the audit line, and gives the confirmation as it is then.
+// disapproval. ErrConflict says that the confirmation is not open any more, ErrCancelling that its execution was cancelled
+// after it was opened, ErrVoted that this person has approved. It runs in the caller's transaction, beside the audit line,
+// and gives the confirmation as it is then.
 func (s *Store) VoteConfirmation(ctx context.Context, id string, approve bool, byKind, byID, byName string) (*Confirmation, error) {
 	// The row is locked by a change that changes nothing: two that vote at once follow each other, on both databases.
 	if err := changed(s.writer(ctx).Model(&Confirmation{}).Where("id = ? AND status = ? AND (expires_at IS NULL OR expires_at > ?)", id, ConfirmationPending, s.Now()).
 		Update("status", ConfirmationPending)); err != nil {
 		return nil, err
+	}
+	switch cancelled, err := s.cancelledSince(s.writer(ctx), id); {
+	case err != nil:
+		return nil, err
+	case cancelled:
+		return nil, ErrCancelling
 	}
 	vote := ConfirmationVote{ConfirmationID: id, Voter: byKind + ":" + byID, Decision: ConfirmationApproved, VoterKind: byKind, VoterID: byID, VoterName: clean(byName), CreatedAt: s.Now()}
 	if !approve {
@@ -73,6 +83,19 @@ func (s *Store) VoteConfirmation(ctx context.Context, id string, approve bool, b
 	c.Status, c.DecidedByKind, c.DecidedByID, c.DecidedByName = vote.Decision, byKind, byID, shorten(byName, 200)
 	c.DecidedAt = &vote.CreatedAt
 	return &c, s.DecideConfirmation(ctx, id, c.Status, byKind, byID, c.DecidedByName)
+}
+
+// ConfirmationCancelled says whether the execution of a confirmation was cancelled after that was opened.
+func (s *Store) ConfirmationCancelled(ctx context.Context, id string) (bool, error) {
+	return s.cancelledSince(s.reader(ctx), id)
+}
+
+// cancelledSince is ConfirmationCancelled. What a phase that cleans up asks after the cancellation is still decided.
+func (s *Store) cancelledSince(db *gorm.DB, id string) (bool, error) {
+	var n int64
+	err := db.Raw(`SELECT COUNT(*) FROM confirmations c JOIN executions e ON e.id = c.execution_id
+		WHERE c.id = ? AND e.cancel_requested_at IS NOT NULL AND e.cancel_requested_at >= c.created_at`, id).Scan(&n).Error
+	return n > 0, err
 }
 
 func (s *Store) votes(db *gorm.DB, id string) ([]ConfirmationVote, error) {

@@ -60,7 +60,8 @@ func (s *Store) StepsOf(ctx context.Context, executionID string) ([]ExecutionSte
 	return list, err
 }
 
-// PutSteps writes the status of steps. It is idempotent: the workflow repeats it when an activity is repeated.
+// PutSteps writes the status of steps, and ends what nobody has decided of those that have ended. It is idempotent: the
+// workflow repeats it when an activity is repeated.
 func (s *Store) PutSteps(ctx context.Context, steps ...ExecutionStep) error {
 	if len(steps) == 1 {
 		return s.putStep(ctx, steps[0]) // a transaction would be two more round trips
@@ -68,6 +69,14 @@ func (s *Store) PutSteps(ctx context.Context, steps ...ExecutionStep) error {
 	return s.Tx(ctx, func(tx *Store) error {
 		for _, t := range steps {
 			if err := tx.putStep(ctx, t); err != nil {
+				return err
+			}
+			if !t.Status.Final() || t.ChildID != "" || t.DeliveryID != "" {
+				continue
+			}
+			now := tx.Now()
+			if err := tx.writer(ctx).Model(&Confirmation{}).Where("execution_id = ? AND phase = ? AND step = ? AND status = ?", t.ExecutionID, t.Phase, t.Step, ConfirmationPending).
+				Updates(map[string]any{"status": ConfirmationEnded, "decided_at": now, "signalled_at": now}).Error; err != nil {
 				return err
 			}
 		}

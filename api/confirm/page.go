@@ -77,6 +77,15 @@ func (l *Links) page(ctx context.Context, w http.ResponseWriter, r *api.Request,
 			p.Expires, p.Decision = "", timedOut
 		}
 	}
+	if p.Open {
+		cancelled, err := l.Store.ConfirmationCancelled(ctx, c.ID)
+		if err != nil {
+			return err
+		}
+		if cancelled {
+			p.Open, p.Expires, p.Decision = false, "", ended
+		}
+	}
 	if err := l.votes(ctx, c, &p); err != nil {
 		return err
 	}
@@ -119,6 +128,8 @@ func (l *Links) votes(ctx context.Context, c *models.Confirmation, p *pageData) 
 	return err
 }
 
+const ended = "The pipeline's execution has ended, or was cancelled: there is nothing left to decide."
+
 const timedOut = "Nobody decided in time: this timed out."
 
 // releases are what the pipeline's builds have made so far.
@@ -147,7 +158,7 @@ func decided(c *models.Confirmation) string {
 	case models.ConfirmationTimedOut:
 		return timedOut
 	}
-	return "The pipeline's execution has ended: there is nothing left to decide."
+	return ended
 }
 
 // tooLate begins the message of a refusal; that one has approved already is no reproach.

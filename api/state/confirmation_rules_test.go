@@ -157,3 +157,21 @@ func TestConfirmationRulesAreChecked(t *testing.T) {
 	}
 	confirm(map[string]any{"approvals": 2, "four_eyes": true, "time_limit": "24h", "remind_after": "30m"}).ok()
 }
+
+// R10: a confirmation of an execution that was cancelled is decided by nobody, also before its workflow has heard of that.
+func TestR10CancelledIsNotDecided(t *testing.T) {
+	onBoth(t, func(t *testing.T, k *kit) {
+		ship(k)
+		id, code := waitingFor(k, models.Confirmation{})
+		_, err := k.store.RequestCancel(t.Context(), id, "olga", nil)
+		require.NoError(t, err)
+		page := k.as("walter").get(link(id, code, "approve")).ok()
+		require.Contains(t, page, "was cancelled: there is nothing left to decide")
+		require.NotContains(t, page, "<button")
+		for _, verb := range []string{"approve", "disapprove"} {
+			require.Equal(t, "this can no longer be decided: the pipeline's execution was cancelled", k.as("walter").with("Accept", json_).get(link(id, code, verb)).is(http.StatusConflict))
+		}
+		require.Equal(t, models.ConfirmationPending, status(k, id))
+		require.NotContains(t, k.temporal.signalled, id)
+	})
+}
