@@ -52,7 +52,7 @@ func (s Schedules) Put(ctx context.Context, r *models.AssetRegistry) error {
 	if err != nil {
 		return err
 	}
-	return schedules.Timetable{Client: s.Client}.Put(ctx, e)
+	return schedules.Timetable{Client: s.Client, Installation: s.Store.InstallationID}.Put(ctx, e)
 }
 
 func scheduleEntry(r *models.AssetRegistry) (schedules.Entry, error) {
@@ -66,7 +66,7 @@ func scheduleEntry(r *models.AssetRegistry) (schedules.Entry, error) {
 
 // Remove removes the schedule of a registry, if it has one.
 func (s Schedules) Remove(ctx context.Context, registryID string) error {
-	return schedules.Timetable{Client: s.Client}.Remove(ctx, scheduleID(registryID))
+	return schedules.Timetable{Client: s.Client, Installation: s.Store.InstallationID}.Remove(ctx, scheduleID(registryID))
 }
 
 // Synchronize makes the schedules what the database says, after a restart of Temporal from nothing or a restored backup.
@@ -85,7 +85,7 @@ func (s Schedules) Synchronize(ctx context.Context) error {
 		}
 		entries = append(entries, e)
 	}
-	return errors.Join(append(errs, schedules.Timetable{Client: s.Client}.Synchronize(ctx, scheduleIDPrefix, entries, func(ctx context.Context, id string) (bool, error) {
+	return errors.Join(append(errs, schedules.Timetable{Client: s.Client, Installation: s.Store.InstallationID}.Synchronize(ctx, scheduleIDPrefix, entries, func(ctx context.Context, id string) (bool, error) {
 		list, err := s.Store.ListScheduledAssetRegistries(ctx)
 		return slices.ContainsFunc(list, func(r models.AssetRegistry) bool { return scheduleID(r.ID) == id }), err
 	}))...)

@@ -89,6 +89,15 @@ func (s *Store) OrganizationByCanonical(ctx context.Context, canonical string) (
 	return s.organization(ctx, "canonical = ?", canonical)
 }
 
+// InstallationID names this installation, which is its database: the id of the organization that the first migration made.
+func (s *Store) InstallationID(ctx context.Context) (string, error) {
+	o, err := s.OrganizationByCanonical(ctx, DefaultOrganization)
+	if err != nil {
+		return "", err
+	}
+	return o.ID, nil
+}
+
 func (s *Store) organization(ctx context.Context, where, key string) (*Organization, error) {
 	if !storable(key) {
 		return nil, ErrNotFound

@@ -41,7 +41,7 @@ func scheduleID(packageID int64) string { return workflows.PackageMirrorID(packa
 
 // Schedule makes Temporal ask for the mirroring of a package at an interval; 0 ends that. Doing it twice is doing it once.
 func (m *Mirrors) Schedule(ctx context.Context, packageID int64, every time.Duration) error {
-	t := schedules.Timetable{Client: m.Client}
+	t := schedules.Timetable{Client: m.Client, Installation: m.Store.InstallationID}
 	if every == 0 {
 		return t.Remove(ctx, scheduleID(packageID))
 	}
@@ -65,7 +65,7 @@ func (m *Mirrors) Synchronize(ctx context.Context) error {
 			entries = append(entries, scheduleEntry(list[i].PackageID, time.Duration(list[i].IntervalSeconds)*time.Second))
 		}
 	}
-	return schedules.Timetable{Client: m.Client}.Synchronize(ctx, "package-mirror-", entries, func(ctx context.Context, id string) (bool, error) {
+	return schedules.Timetable{Client: m.Client, Installation: m.Store.InstallationID}.Synchronize(ctx, "package-mirror-", entries, func(ctx context.Context, id string) (bool, error) {
 		list, err := m.Store.ListPackageSources(ctx)
 		return slices.ContainsFunc(list, func(p models.PackageSource) bool { return p.IntervalSeconds > 0 && scheduleID(p.PackageID) == id }), err
 	})

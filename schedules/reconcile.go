@@ -114,14 +114,17 @@ func (s *Service) Compare(ctx context.Context, all bool) error {
 		return err
 	}
 	for id, paused := range rows {
-		if is, ok := have[TemporalID(id)]; ok && is == paused && !all {
+		if is, ok := have[TemporalID(id)]; ok && is.Paused == paused && !all {
 			continue
 		}
 		if err := s.synchronize(ctx, id); err != nil {
 			return err
 		}
 	}
-	for temporalID := range have {
+	for temporalID, is := range have {
+		if !is.Own {
+			continue // of another installation in the same namespace
+		}
 		id := strings.TrimPrefix(temporalID, idPrefix)
 		if _, ok := rows[id]; ok {
 			continue

@@ -398,12 +398,23 @@ func TestR5TemporalIsToldLater(t *testing.T) {
 		// Temporal comes back from nothing, somebody unpauses one in the Web UI, and one is there that nobody has.
 		other := x.schedule("other", "")
 		temporal.Set(schedules.TemporalID(other.ID), nil)
-		temporal.Set(schedules.TemporalID("of-nobody"), &client.Schedule{State: &client.ScheduleState{}})
+		// What this installation made, and what another one in the same namespace made, or nobody knows who.
+		lost := schedules.TemporalID("of-nobody")
+		own, err := x.store.InstallationID(ctx)
+		require.NoError(t, err)
+		temporal.Set(lost, &client.Schedule{State: &client.ScheduleState{}})
+		require.NoError(t, temporal.SetMemo(lost, map[string]any{"slipway-installation-" + own: true}))
+		foreign, unknown := schedules.TemporalID(models.NewID()), schedules.TemporalID(models.NewID())
+		temporal.Set(foreign, &client.Schedule{State: &client.ScheduleState{}})
+		require.NoError(t, temporal.SetMemo(foreign, map[string]any{"slipway-installation-" + models.NewID(): true}))
+		temporal.Set(unknown, &client.Schedule{State: &client.ScheduleState{}})
 		temporal.Set("of-another-part", &client.Schedule{State: &client.ScheduleState{}})
 		temporal.Get(schedules.TemporalID(c.ID)).State.Paused = false
 		require.NoError(t, x.service.Compare(ctx, false))
 		require.NotNil(t, temporal.Get(schedules.TemporalID(other.ID)))
-		require.Nil(t, temporal.Get(schedules.TemporalID("of-nobody")))
+		require.Nil(t, temporal.Get(lost))
+		require.NotNil(t, temporal.Get(foreign))
+		require.NotNil(t, temporal.Get(unknown))
 		require.NotNil(t, temporal.Get("of-another-part"))
 		require.True(t, temporal.Get(schedules.TemporalID(c.ID)).State.Paused)
 	})
@@ -443,7 +454,8 @@ func TestRunsAreForgotten(t *testing.T) {
 	for i := range 520 {
 		x.fire(c, i) // the first one is at work all the time
 	}
-	require.Len(t, x.runs(c), 501)
+	require.Len(t, x.runs(c), 502, "the first one is kept")
+	require.Len(t, x.runner.asked, 1)
 	list, err := x.store.ListRuns(t.Context(), c.ID, "", 2)
 	require.NoError(t, err)
 	require.Len(t, list, 2)

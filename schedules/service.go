@@ -319,5 +319,5 @@ func New(store *models.Store, ex Executions, policy Policy, c client.Client, log
 	if log == nil {
 		log = slog.Default()
 	}
-	return &Service{Store: store, Executions: ex, Policy: policy, Timetable: Timetable{Client: c}, Log: log}
+	return &Service{Store: store, Executions: ex, Policy: policy, Timetable: Timetable{Client: c, Installation: store.InstallationID}, Log: log}
 }

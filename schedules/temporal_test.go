@@ -2,6 +2,7 @@ package schedules_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"testing"
@@ -13,12 +14,14 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"slipway/activities"
+	"slipway/executions"
 	"slipway/internal/cron"
 	"slipway/internal/testenv"
 	"slipway/models"
@@ -171,7 +174,8 @@ func TestScheduleOnTemporal(t *testing.T) {
 	for {
 		listed, err := schedules.Timetable{Client: c}.List(ctx, schedules.TemporalID(s.ID))
 		require.NoError(t, err)
-		if listed[schedules.TemporalID(s.ID)] {
+		require.False(t, listed[schedules.TemporalID(s.ID)].Own, "nobody asks whose it is")
+		if listed[schedules.TemporalID(s.ID)].Paused {
 			break // Temporal's list is a moment behind
 		}
 	}
@@ -186,6 +190,54 @@ func TestScheduleOnTemporal(t *testing.T) {
 	require.ErrorAs(t, err, &missing)
 	_, err = x.store.ScheduleByID(ctx, s.ID)
 	require.ErrorIs(t, err, models.ErrNotFound)
+}
+
+// Two installations share a namespace, and one of them encodes its histories: neither removes what the other one made.
+func TestInstallationsShareANamespace(t *testing.T) {
+	sealing, err := client.Dial(client.Options{HostPort: testenv.Temporal(t).HostPort, Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
+		DataConverter: converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), executions.NewCodec(plain{}))})
+	require.NoError(t, err)
+	t.Cleanup(sealing.Close)
+	a, b := onSQLite(t, dial(t)), onSQLite(t, sealing)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	of := map[*fixture]*models.Schedule{a: a.schedule("s", ""), b: b.schedule("s", "")}
+	lost := map[*fixture]schedules.Entry{}
+	for x := range of {
+		lost[x] = schedules.Entry{ID: schedules.TemporalID(models.NewID()), Every: time.Hour, Workflow: "none", TaskQueue: "none", Paused: true}
+		require.NoError(t, x.service.Timetable.Put(ctx, lost[x]))
+	}
+	for x, c := range of {
+		for { // Temporal's list is a moment behind
+			listed, err := x.service.Timetable.List(ctx, "schedule-")
+			require.NoError(t, err)
+			own, known := 0, 0
+			for id, is := range listed {
+				for y := range of {
+					if id == lost[y].ID || id == schedules.TemporalID(of[y].ID) {
+						known++
+						if is.Own {
+							own++
+							require.Same(t, x, y)
+						}
+					}
+				}
+			}
+			if known == 4 {
+				require.Equal(t, 2, own, c.ID)
+				break
+			}
+		}
+	}
+	there := func(id string) bool {
+		var missing *serviceerror.NotFound
+		_, err := a.service.Timetable.Client.ScheduleClient().GetHandle(ctx, id).Describe(ctx)
+		return !errors.As(err, &missing) // what the other one encoded cannot be read, and is there
+	}
+	require.NoError(t, a.service.Compare(ctx, true))
+	require.Equal(t, []bool{true, true, false, true}, []bool{there(schedules.TemporalID(of[a].ID)), there(schedules.TemporalID(of[b].ID)), there(lost[a].ID), there(lost[b].ID)})
+	require.NoError(t, b.service.Timetable.Synchronize(ctx, "schedule-", nil, func(_ context.Context, id string) (bool, error) { return id != lost[b].ID, nil }))
+	require.Equal(t, []bool{true, true, false}, []bool{there(schedules.TemporalID(of[a].ID)), there(schedules.TemporalID(of[b].ID)), there(lost[b].ID)})
 }
 
 func TestTemporalRefusesWhatItDoesNotKnow(t *testing.T) {

@@ -21,7 +21,24 @@ const timetableLimit = 5 * time.Second
 
 // Timetable keeps Temporal's schedules. It is the one place that does: builds and pipelines, the mirroring of packages and
 // the scans of registries use it. Whoever uses it has rows that are the truth, and makes Temporal agree with them.
-type Timetable struct{ Client client.Client }
+type Timetable struct {
+	Client client.Client
+	// Installation names whose schedules these are: several installations may share a namespace. Without it, nothing that is
+	// in Temporal counts as one's own.
+	Installation func(ctx context.Context) (string, error)
+}
+
+// installationMemo begins the key of a schedule's memo, which goes on with the name of its installation. It is the key and
+// not the value: where histories are encrypted, values are too, and those of another installation by another key.
+const installationMemo = "slipway-installation-"
+
+// installation is the name of this installation, or "".
+func (t Timetable) installation(ctx context.Context) (string, error) {
+	if t.Installation == nil {
+		return "", nil
+	}
+	return t.Installation(ctx)
+}
 
 // Entry is what a Temporal schedule should be: at which times it starts which workflow. The workflow must be a small one
 // that triggers the work and ends: a schedule's own overlap policy and pauses know nothing of executions.
@@ -76,10 +93,19 @@ func (t Timetable) Put(ctx context.Context, e Entry) error {
 	err := update()
 	var missing *serviceerror.NotFound
 	if errors.As(err, &missing) {
-		_, err = c.Create(ctx, client.ScheduleOptions{ID: e.ID, Spec: spec, Action: action, Overlap: overlap, CatchupWindow: e.CatchUp, Paused: e.Paused, Note: e.Note})
+		o := client.ScheduleOptions{ID: e.ID, Spec: spec, Action: action, Overlap: overlap, CatchupWindow: e.CatchUp, Paused: e.Paused, Note: e.Note}
+		owner, err := t.installation(ctx)
+		if err != nil {
+			return err
+		}
+		if owner != "" {
+			o.Memo = map[string]any{installationMemo + owner: true}
+		}
+		_, err = c.Create(ctx, o)
 		if errors.Is(err, temporal.ErrScheduleAlreadyRunning) {
 			err = update() // somebody was quicker
 		}
+		return fault(err)
 	}
 	return fault(err)
 }
@@ -96,28 +122,40 @@ func (t Timetable) Remove(ctx context.Context, id string) error {
 	return fault(err)
 }
 
-// List gives the ids that begin with a prefix, and whether they are paused. Temporal's list may be a moment behind.
-func (t Timetable) List(ctx context.Context, prefix string) (map[string]bool, error) {
+// Listed is a schedule that Temporal has.
+type Listed struct {
+	Paused bool
+	// Own says that this installation made it. Only such a one may be removed where no row asks for it.
+	Own bool
+}
+
+// List gives the schedules whose ids begin with a prefix, by id. Temporal's list may be a moment behind.
+func (t Timetable) List(ctx context.Context, prefix string) (map[string]Listed, error) {
+	owner, err := t.installation(ctx)
+	if err != nil {
+		return nil, err
+	}
 	list, err := t.Client.ScheduleClient().List(ctx, client.ScheduleListOptions{})
 	if err != nil {
 		return nil, fault(err)
 	}
-	ids := map[string]bool{}
+	ids := map[string]Listed{}
 	for list.HasNext() {
 		e, err := list.Next()
 		if err != nil {
 			return nil, fault(err)
 		}
 		if strings.HasPrefix(e.ID, prefix) {
-			ids[e.ID] = e.Paused
+			_, own := e.Memo.GetFields()[installationMemo+owner]
+			ids[e.ID] = Listed{Paused: e.Paused, Own: own && owner != ""}
 		}
 	}
 	return ids, nil
 }
 
 // Synchronize makes the schedules whose ids begin with a prefix what the entries say, after a restart of Temporal from
-// nothing or of the database from a backup. wanted is asked again before a schedule that nobody named is removed: it may
-// have come meanwhile.
+// nothing or of the database from a backup. A schedule that nobody named is removed where this installation made it; wanted
+// is asked again before that: it may have come meanwhile.
 func (t Timetable) Synchronize(ctx context.Context, prefix string, entries []Entry, wanted func(ctx context.Context, id string) (bool, error)) error {
 	named := map[string]bool{}
 	for _, e := range entries {
@@ -130,8 +168,8 @@ func (t Timetable) Synchronize(ctx context.Context, prefix string, entries []Ent
 	if err != nil {
 		return err
 	}
-	for id := range have {
-		if named[id] {
+	for id, is := range have {
+		if named[id] || !is.Own {
 			continue
 		}
 		keep, err := wanted(ctx, id)

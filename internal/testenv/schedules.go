@@ -5,8 +5,10 @@ import (
 	"slices"
 	"sync"
 
+	"go.temporal.io/api/common/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 )
 
@@ -17,6 +19,7 @@ type Schedules struct {
 	mu   sync.Mutex
 	away bool
 	byID map[string]*client.Schedule
+	memo map[string]*common.Memo
 }
 
 // SetAway makes every call fail as if the server were away, or not any more.
@@ -42,6 +45,7 @@ func (s *Schedules) Set(id string, c *client.Schedule) {
 	}
 	if c == nil {
 		delete(s.byID, id)
+		delete(s.memo, id)
 	} else {
 		s.byID[id] = c
 	}
@@ -56,6 +60,25 @@ func (s *Schedules) fault() error {
 	return nil
 }
 
+// SetMemo puts a memo at a schedule, as Create does.
+func (s *Schedules) SetMemo(id string, memo map[string]any) error {
+	m := &common.Memo{Fields: map[string]*common.Payload{}}
+	for name, value := range memo {
+		p, err := converter.GetDefaultDataConverter().ToPayload(value)
+		if err != nil {
+			return err
+		}
+		m.Fields[name] = p
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.memo == nil {
+		s.memo = map[string]*common.Memo{}
+	}
+	s.memo[id] = m
+	return nil
+}
+
 // Create implements client.ScheduleClient.
 func (s *Schedules) Create(ctx context.Context, o client.ScheduleOptions) (client.ScheduleHandle, error) {
 	if err := s.fault(); err != nil {
@@ -66,7 +89,7 @@ func (s *Schedules) Create(ctx context.Context, o client.ScheduleOptions) (clien
 	}
 	s.Set(o.ID, &client.Schedule{Action: o.Action, Spec: &o.Spec, Policy: &client.SchedulePolicies{Overlap: o.Overlap, CatchupWindow: o.CatchupWindow},
 		State: &client.ScheduleState{Paused: o.Paused, Note: o.Note}})
-	return s.GetHandle(ctx, o.ID), nil
+	return s.GetHandle(ctx, o.ID), s.SetMemo(o.ID, o.Memo)
 }
 
 // GetHandle implements client.ScheduleClient.
@@ -83,7 +106,7 @@ func (s *Schedules) List(context.Context, client.ScheduleListOptions) (client.Sc
 	defer s.mu.Unlock()
 	var l scheduleList
 	for id, c := range s.byID {
-		l = append(l, &client.ScheduleListEntry{ID: id, Paused: c.State.Paused, Note: c.State.Note})
+		l = append(l, &client.ScheduleListEntry{ID: id, Paused: c.State.Paused, Note: c.State.Note, Memo: s.memo[id]})
 	}
 	slices.SortFunc(l, func(a, b *client.ScheduleListEntry) int {
 		if a.ID < b.ID {
