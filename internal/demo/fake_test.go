@@ -99,6 +99,7 @@ func newFakeStack(t *testing.T) *fakeStack {
 	mux.HandleFunc("GET /api/v1/pipelines/by-project/shop/by-name/release/executions/p1/confirmation/code/approve", func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Accept") == "application/json" {
 			close(f.approved)
+			f.answer(w, client.Decision{Status: "approved", DecidedBy: "demo"})
 			return
 		}
 		_, _ = io.WriteString(w, "<button>Approve</button>")
