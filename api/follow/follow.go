@@ -103,13 +103,16 @@ func (f *Follower) WebSocket(w http.ResponseWriter, r *api.Request, e *models.Ex
 	}
 	defer func() { _ = conn.CloseNow() }()
 	// Readers send nothing; what is read are their pongs and their close.
-	ctx, end := context.WithCancelCause(conn.CloseRead(r.HTTP.Context()))
+	open := conn.CloseRead(r.HTTP.Context())
+	ctx, end := context.WithCancelCause(open)
 	defer end(nil)
 	go f.watch(ctx, end, r)
 	_, ping, slow := f.times()
 	go f.ping(ctx, end, conn, ping, slow)
 	err = f.Logs.FollowLogs(ctx, e.ID, from, func(_ int64, item []byte) error {
-		write, cancel := context.WithTimeoutCause(ctx, slow, errSlow)
+		// Not ctx: a write whose context ends closes the connection at once, and the reader would not learn that it lost the
+		// right to read.
+		write, cancel := context.WithTimeoutCause(open, slow, errSlow)
 		defer cancel()
 		if err := conn.Write(write, websocket.MessageText, item); err != nil {
 			if errors.Is(context.Cause(write), errSlow) {
