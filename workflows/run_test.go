@@ -3,6 +3,7 @@ package workflows
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 
 // fake stands for the activities of one execution, by hand.
 type fake struct {
+	mu        sync.Mutex
 	claim     ClaimResult
 	plan      PlanResult
 	waits     bool
@@ -39,11 +41,18 @@ func newEnv(t *testing.T, f *fake) *testsuite.TestWorkflowEnvironment {
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(30 * time.Second)
 	act := func(fn any, name string) { env.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name}) }
-	act(func(context.Context, Input, string, string) (ClaimResult, error) { f.claims++; return f.claim, nil }, ActivityClaim)
+	act(func(context.Context, Input, string, string) (ClaimResult, error) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.claims++
+		return f.claim, nil
+	}, ActivityClaim)
 	act(func(context.Context, Input) (PlanResult, error) { return f.plan, nil }, ActivityPlan)
 	act(func(_ context.Context, _ Input, names []string) (bool, error) { f.asked = names; return f.waits, nil }, ActivityLocks)
 	act(func(context.Context, Input) error { f.seen++; return nil }, ActivityLockSeen)
 	act(func(_ context.Context, _ Input, _ string, out Outcome) (Outcome, error) {
+		f.mu.Lock() // children end side by side
+		defer f.mu.Unlock()
 		f.finished = append(f.finished, out)
 		return out, nil
 	}, ActivityFinish)
