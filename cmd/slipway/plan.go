@@ -79,8 +79,8 @@ func (p *planCommands) open() (found engine.Inventory, where string, err error) 
 // maxPlan bounds a plan in bytes.
 const maxPlan = 2 << 20
 
-// read reads and parses the plan.
-func (p *planCommands) read() (*plan.Plan, error) {
+// text reads the plan.
+func (p *planCommands) text() ([]byte, error) {
 	file, err := os.Open(p.file)
 	if err != nil {
 		return nil, &plan.Error{File: p.file, Message: "the plan cannot be read: " + cause(err)}
@@ -89,6 +89,15 @@ func (p *planCommands) read() (*plan.Plan, error) {
 	text, err := io.ReadAll(io.LimitReader(file, maxPlan))
 	if err != nil {
 		return nil, &plan.Error{File: p.file, Message: "the plan cannot be read: " + cause(err)}
+	}
+	return text, nil
+}
+
+// read reads and parses the plan.
+func (p *planCommands) read() (*plan.Plan, error) {
+	text, err := p.text()
+	if err != nil {
+		return nil, err
 	}
 	return plan.Parse(p.file, text)
 }
@@ -113,8 +122,34 @@ func (p *planCommands) compile(ctx context.Context, inventory plan.Inventory) (*
 		return nil, err
 	}
 	defer root.Close()
-	return plan.Compile(ctx, parsed, root, inventory, plan.Options{Project: p.namespace, Version: p.version, Client: clientVersion(),
-		Source: sourceOf(ctx, filepath.Dir(p.file)), Env: environment(), ReadOnly: true})
+	return plan.Compile(ctx, parsed, root, inventory, p.options(ctx))
+}
+
+// options are those of compiling without changing anything.
+func (p *planCommands) options(ctx context.Context) plan.Options {
+	return plan.Options{Project: p.namespace, Version: p.version, Client: clientVersion(), Source: sourceOf(ctx, filepath.Dir(p.file)), Env: environment(), ReadOnly: true}
+}
+
+// check reads and compiles the plan, and gives everything that is wrong with it.
+func (p *planCommands) check(ctx context.Context, inventory plan.Inventory) (*plan.Compiled, []error) {
+	text, err := p.text()
+	if err != nil {
+		return nil, []error{err}
+	}
+	root, err := os.OpenRoot(filepath.Dir(p.file))
+	if err != nil {
+		return nil, []error{err}
+	}
+	defer root.Close()
+	compiled, faults, err := plan.Check(ctx, p.file, text, root, inventory, p.options(ctx))
+	if err != nil {
+		return nil, []error{err}
+	}
+	var list []error
+	for _, fault := range faults {
+		list = append(list, fault)
+	}
+	return compiled, list
 }
 
 // clientVersion stands in releases as the version that they were built with.
@@ -150,34 +185,40 @@ func (p *planCommands) checkCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "check", Short: "Check a plan", Args: cobra.NoArgs,
 		Long: `Check a plan: whether it can be read, whether its scripts and files are there, whether the releases that it names exist, and
-whether its expressions can be evaluated. Nothing is run or changed. What is wrong is said with file, line and field, and the command
-ends with 1.`,
+whether its expressions can be evaluated. Nothing is run or changed. Everything that is wrong is said with file, line and field,
+in the order of the plan, and the command ends with 1.`,
 	}
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		inventory, where, err := p.open()
 		if err != nil {
 			return err
 		}
-		compiled, err := p.compile(c.Context(), inventory)
+		compiled, faults := p.check(c.Context(), inventory)
 		if p.output == "json" {
 			answer := struct {
 				OK       bool        `json:"ok"`
 				Release  string      `json:"release,omitempty"`
 				Warnings []string    `json:"warnings"`
 				Errors   []planFault `json:"errors"`
-			}{OK: err == nil, Warnings: []string{}, Errors: []planFault{}}
-			if err != nil {
-				answer.Errors = append(answer.Errors, faultOf(err))
-			} else {
+			}{OK: len(faults) == 0, Warnings: []string{}, Errors: []planFault{}}
+			for _, fault := range faults {
+				answer.Errors = append(answer.Errors, faultOf(fault))
+			}
+			if compiled != nil {
 				answer.Release = compiled.Metadata.ID().String()
 				answer.Warnings = append(answer.Warnings, compiled.Warnings...)
 			}
-			if perr := printLine(c.OutOrStdout(), answer); perr != nil {
-				return perr
+			if err := printLine(c.OutOrStdout(), answer); err != nil {
+				return err
 			}
 		}
-		if err != nil {
-			return explain(where, err)
+		// The last one is the command's own error, which is printed like the others.
+		for len(faults) > 0 {
+			if len(faults) == 1 {
+				return explain(where, faults[0])
+			}
+			fmt.Fprintln(c.ErrOrStderr(), "slipway:", faults[0])
+			faults = faults[1:]
 		}
 		if p.output == "json" {
 			return nil

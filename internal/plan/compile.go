@@ -53,6 +53,21 @@ type Compiled struct {
 // Compile makes the metadata of a release from a plan, the files in its folder (root) and the releases that it refers
 // to. Scripts that are not executable are made so, unless options say otherwise. Errors about the plan are *Error.
 func Compile(ctx context.Context, p *Plan, root *os.Root, inventory Inventory, options Options) (*Compiled, error) {
+	return newCompiler(p, root, inventory, options).compile(ctx)
+}
+
+type compiler struct {
+	plan      *Plan
+	root      *os.Root
+	inventory Inventory
+	options   Options
+	scope     *expr.Scope
+	m         *release.Metadata
+	result    *Compiled
+	faults    *faults // nil: the first fault ends compiling
+}
+
+func newCompiler(p *Plan, root *os.Root, inventory Inventory, options Options) *compiler {
 	if options.Now.IsZero() {
 		options.Now = time.Now()
 	}
@@ -69,11 +84,17 @@ func Compile(ctx context.Context, p *Plan, root *os.Root, inventory Inventory, o
 		},
 	}
 	c.result.Metadata = c.m
-	if options.Project != "" {
-		if err := release.ValidateNamespace(options.Project); err != nil {
-			return nil, p.Error("name", "", err.Error())
+	return c
+}
+
+func (c *compiler) compile(ctx context.Context) (*Compiled, error) {
+	if c.options.Project != "" {
+		if err := release.ValidateNamespace(c.options.Project); err != nil {
+			if err := c.report(c.plan.Error("name", "", err.Error())); err != nil {
+				return nil, err
+			}
 		}
-		c.m.Project = options.Project
+		c.m.Project = c.options.Project
 	}
 	// The order matters: the version may be an expression over a dependency, and what is inherited must be there before
 	// the plan's own definitions replace it.
@@ -84,25 +105,30 @@ func Compile(ctx context.Context, p *Plan, root *os.Root, inventory Inventory, o
 			return nil, err
 		}
 	}
-	c.result.includes = append(append([]string{}, p.Includes...), c.m.Generates...)
-	if err := c.result.CollectFiles(root); err != nil {
-		return nil, c.packageError(err)
+	c.result.includes = append(append([]string{}, c.plan.Includes...), c.m.Generates...)
+	if err := c.result.collectFiles(c.root, func(err error) error { return c.report(c.packageError(err)) }); err != nil {
+		return nil, err
+	}
+	if c.faults.any() {
+		return c.result, nil // what is missing is told already
 	}
 	c.m.Normalise()
 	if err := c.m.Validate(); err != nil {
-		return nil, &Error{File: p.File, Message: err.Error()}
+		if err := c.report(&Error{File: c.plan.File, Message: err.Error()}); err != nil {
+			return nil, err
+		}
 	}
 	return c.result, nil
 }
 
-type compiler struct {
-	plan      *Plan
-	root      *os.Root
-	inventory Inventory
-	options   Options
-	scope     *expr.Scope
-	m         *release.Metadata
-	result    *Compiled
+// report gives an error back, or notes it if all faults of the plan are asked for: then compiling goes on.
+func (c *compiler) report(err error) error {
+	var fault *Error
+	if c.faults == nil || !errors.As(err, &fault) {
+		return err
+	}
+	c.faults.add(fault)
+	return nil
 }
 
 func (c *compiler) warn(format string, args ...any) {
@@ -135,7 +161,11 @@ func (c *compiler) depends(ctx context.Context) error {
 	for _, d := range c.plan.Depends {
 		pinned, m, err := c.lookup(ctx, "depends", d.ReleaseID)
 		if err != nil {
-			return err
+			c.faults.missing(d)
+			if err := c.report(err); err != nil {
+				return err
+			}
+			continue
 		}
 		compiled := release.Dependency{
 			ReleaseID: pinned.String(), Mapping: map[string]any{}, BuildMapping: maps.Clone(d.BuildMapping), DeployMapping: maps.Clone(d.DeployMapping),
@@ -150,11 +180,14 @@ func (c *compiler) depends(ctx context.Context) error {
 		if compiled.DeploymentName == "" {
 			compiled.DeploymentName = compiled.Variable
 		}
-		for _, other := range c.m.Depends {
-			if other.Variable == compiled.Variable || other.DeploymentName == compiled.DeploymentName {
-				return c.plan.Error("depends", d.ReleaseID, fmt.Sprintf(
-					"two dependencies are called '%s': give them names with 'as' or 'deployment_name'", compiled.DeploymentName))
+		if slices.ContainsFunc(c.m.Depends, func(other release.Dependency) bool {
+			return other.Variable == compiled.Variable || other.DeploymentName == compiled.DeploymentName
+		}) {
+			if err := c.report(c.plan.Error("depends", d.ReleaseID, fmt.Sprintf(
+				"two dependencies are called '%s': give them names with 'as' or 'deployment_name'", compiled.DeploymentName))); err != nil {
+				return err
 			}
+			continue
 		}
 		c.m.Depends = append(c.m.Depends, compiled)
 		c.scope.Variables[compiled.Variable] = dependencyVariables(pinned, m)
@@ -176,6 +209,15 @@ func dependencyVariables(id release.ID, m *release.Metadata) map[string]any {
 }
 
 func (c *compiler) version(ctx context.Context) error {
+	err := c.findVersion(ctx)
+	if err != nil && c.faults.follows(c.plan.Version, c.scope) {
+		err = nil
+	}
+	c.scope.Variables["this"] = ReleaseVariables(c.m)
+	return c.report(err)
+}
+
+func (c *compiler) findVersion(ctx context.Context) error {
 	text := c.plan.Version
 	if c.options.Version != "" {
 		text = strings.TrimPrefix(c.options.Version, "v")
@@ -194,6 +236,9 @@ func (c *compiler) version(ctx context.Context) error {
 	if text == "auto" {
 		text = "@"
 	}
+	if c.faults.in("version") && c.options.Version == "" || c.m.Name == "" {
+		return nil
+	}
 	if prefix, ok := strings.CutSuffix(text, "@"); ok && (prefix == "" || version.Unresolved(text)) {
 		next, err := c.inventory.NextVersion(ctx, c.m.Project, c.m.Name, prefix)
 		if err != nil {
@@ -205,7 +250,6 @@ func (c *compiler) version(ctx context.Context) error {
 		return c.plan.Error("version", "", fmt.Sprintf("Invalid version string '%s'.", text))
 	}
 	c.m.Version = text
-	c.scope.Variables["this"] = ReleaseVariables(c.m)
 	return nil
 }
 
@@ -217,12 +261,12 @@ func (c *compiler) logo(context.Context) error {
 	}
 	file, err := c.root.Open(c.plan.Logo)
 	if err != nil {
-		return c.plan.Error("logo", "", fmt.Sprintf("the file '%s' cannot be read", c.plan.Logo))
+		return c.report(c.plan.Error("logo", "", fmt.Sprintf("the file '%s' cannot be read", c.plan.Logo)))
 	}
 	defer file.Close()
 	data, err := io.ReadAll(io.LimitReader(file, maxLogo+1))
 	if err != nil || len(data) > maxLogo {
-		return c.plan.Error("logo", "", fmt.Sprintf("the file '%s' cannot be read or is over %d bytes", c.plan.Logo, maxLogo))
+		return c.report(c.plan.Error("logo", "", fmt.Sprintf("the file '%s' cannot be read or is over %d bytes", c.plan.Logo, maxLogo)))
 	}
 	c.m.Logo = base64.StdEncoding.EncodeToString(data)
 	return nil
@@ -231,8 +275,10 @@ func (c *compiler) logo(context.Context) error {
 func (c *compiler) metadata(context.Context) error {
 	for _, key := range slices.Sorted(maps.Keys(c.plan.Metadata)) {
 		value, err := expr.EvaluateString(c.plan.Metadata[key], c.scope)
-		if err != nil {
-			return c.plan.Error("metadata", key, err.Error())
+		if err != nil && !c.faults.follows(c.plan.Metadata[key], c.scope) {
+			if err := c.report(c.plan.Error("metadata", key, err.Error())); err != nil {
+				return err
+			}
 		}
 		c.m.Metadata[key] = value
 	}
@@ -269,7 +315,7 @@ func (c *compiler) scripts(context.Context) error {
 	for _, field := range ScriptFields {
 		if script := c.plan.Scripts[field]; script != nil {
 			stage, err := c.stage(field, "", script)
-			if err != nil {
+			if err := c.report(err); err != nil {
 				return err
 			}
 			c.m.Stages[field] = stage
@@ -282,10 +328,13 @@ func (c *compiler) errands(context.Context) error {
 	for _, name := range slices.Sorted(maps.Keys(c.plan.Errands)) {
 		errand := c.plan.Errands[name]
 		if errand.Run == nil {
-			return c.plan.Error("errands", name, fmt.Sprintf("the errand '%s' has nothing to run", name))
+			if err := c.report(c.plan.Error("errands", name, fmt.Sprintf("the errand '%s' has nothing to run", name))); err != nil {
+				return err
+			}
+			continue
 		}
 		stage, err := c.stage("errands", name, errand.Run)
-		if err != nil {
+		if err := c.report(err); err != nil {
 			return err
 		}
 		c.m.Errands[name] = &release.Errand{Name: name, Description: errand.Description, ExecStage: stage, Inputs: errand.Inputs}

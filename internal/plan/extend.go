@@ -21,7 +21,10 @@ func (c *compiler) extends(ctx context.Context) error {
 	for _, text := range c.plan.Extends {
 		id, m, err := c.lookup(ctx, "extends", text)
 		if err != nil {
-			return err
+			if err := c.report(err); err != nil {
+				return err
+			}
+			continue
 		}
 		c.m.Extends = append(c.m.Extends, release.Extension{ReleaseID: id.String()})
 		if err := c.inheritDepends(ctx, m); err != nil {
@@ -73,7 +76,11 @@ func (c *compiler) inheritDepends(ctx context.Context, m *release.Metadata) erro
 		}
 		pinned, dependency, err := c.lookup(ctx, "extends", d.ReleaseID)
 		if err != nil {
-			return err
+			c.faults.missing(Dependency{ReleaseID: d.ReleaseID, Variable: d.Variable})
+			if err := c.report(err); err != nil {
+				return err
+			}
+			continue
 		}
 		d.BuildMapping, d.DeployMapping, d.Consumes = maps.Clone(d.BuildMapping), maps.Clone(d.DeployMapping), maps.Clone(d.Consumes)
 		c.m.Depends = append(c.m.Depends, d)

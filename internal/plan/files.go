@@ -26,22 +26,30 @@ const maxFiles = 100_000
 // the includes and generates match in root, each with its MD5. It is called when compiling, and again before packaging,
 // because a build makes files. Globs that match nothing are left out.
 func (c *Compiled) CollectFiles(root *os.Root) error {
+	return c.collectFiles(root, func(err error) error { return err })
+}
+
+// collectFiles is CollectFiles, which goes on where report gives no error for one.
+func (c *Compiled) collectFiles(root *os.Root, report func(error) error) error {
 	found := map[string]bool{}
 	for _, file := range c.required {
-		if err := add(root, found, file); err != nil {
+		if err := report(add(root, found, file)); err != nil {
 			return err
 		}
 	}
 	for _, glob := range c.includes {
 		matches, err := fs.Glob(root.FS(), glob)
 		if err != nil {
-			return &FileError{fmt.Sprintf("'%s' is not a valid pattern", glob)}
+			if err := report(&FileError{fmt.Sprintf("'%s' is not a valid pattern", glob)}); err != nil {
+				return err
+			}
+			continue
 		}
 		if _, err := root.Lstat(glob); err == nil && len(matches) == 0 {
 			matches = []string{glob} // a link that leads outside: told, and not left out silently
 		}
 		for _, match := range matches {
-			if err := addTree(root, found, match); err != nil {
+			if err := report(addTree(root, found, match)); err != nil {
 				return err
 			}
 		}

@@ -113,7 +113,10 @@ func (c *compiler) warnUnknown(d *release.Dependency, m *release.Metadata) {
 func (c *compiler) templates(context.Context) error {
 	for _, t := range c.plan.Templates {
 		if err := c.checkTemplate(t); err != nil {
-			return err
+			if err := c.report(err); err != nil {
+				return err
+			}
+			continue
 		}
 		c.m.Templates = slices.DeleteFunc(c.m.Templates, func(o release.Template) bool { return o.Target == t.Target })
 		c.m.Templates = append(c.m.Templates, t)

@@ -1,41 +1,55 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"slipway/internal/expr"
 	"slipway/internal/release"
 )
 
-// Parse reads the text of a plan. file is only used in errors, which are all *Error. Keys that plans do not have are
-// ignored.
+// Parse reads the text of a plan. file is only used in errors, which are all *Error: the first thing that is wrong. Keys that
+// plans do not have are ignored.
 func Parse(file string, data []byte) (*Plan, error) {
+	p, faults := parseAll(file, data)
+	if len(faults) > 0 {
+		return p, faults[0]
+	}
+	return p, nil
+}
+
+// parseAll is Parse for everything that is wrong, in the order in which it was found. The plan holds what could be read;
+// there is none if that is nothing.
+func parseAll(file string, data []byte) (*Plan, []*Error) {
+	p := &parser{plan: &Plan{File: file, Scripts: map[string]*Script{}, Errands: map[string]*Errand{}, lines: map[string]int{}}}
 	root, err := readTree(file, data)
 	if err != nil {
-		return nil, err
+		p.report(err)
+		return nil, p.faults
 	}
-	p := &parser{plan: &Plan{File: file, Scripts: map[string]*Script{}, Errands: map[string]*Errand{}, lines: map[string]int{}}}
 	for _, m := range root.fields {
 		p.field, p.plan.lines[m.key] = m.key, m.line
 		read, known := fields[m.key]
 		if !known || m.value.kind == kindNull {
 			continue
 		}
-		if err := read(p, m.value); err != nil {
-			return nil, err
-		}
+		p.report(read(p, m.value))
 	}
-	return p.plan, p.check()
+	p.check()
+	return p.plan, p.faults
 }
 
 // fields says how each field of a plan is read.
 var fields map[string]func(*parser, *value) error
 
+// bothScopes are those of what does not name any. Nobody changes the list.
+var bothScopes = []string{release.ScopeBuild, release.ScopeDeploy}
+
 func init() {
-	both := []string{release.ScopeBuild, release.ScopeDeploy}
-	build, deploy := both[:1:1], both[1:]
+	build, deploy := bothScopes[:1:1], bothScopes[1:]
 	fields = map[string]func(*parser, *value) error{
 		"name":        (*parser).name,
 		"version":     func(p *parser, v *value) (err error) { p.plan.Version, err = p.text(v); return },
@@ -51,7 +65,7 @@ func init() {
 		"errands":     (*parser).errands,
 		"downloads":   (*parser).downloads,
 	}
-	for prefix, scopes := range map[string][]string{"": both, "build_": build, "deploy_": deploy} {
+	for prefix, scopes := range map[string][]string{"": bothScopes, "build_": build, "deploy_": deploy} {
 		fields[prefix+"consumes"] = func(p *parser, v *value) error { return p.consumes(v, scopes) }
 		fields[prefix+"templates"] = func(p *parser, v *value) error { return p.templates(v, scopes) }
 		fields[prefix+"inputs"] = func(p *parser, v *value) error { return p.variables(v, scopes, &p.plan.Inputs) }
@@ -63,8 +77,41 @@ func init() {
 }
 
 type parser struct {
-	plan  *Plan
-	field string // the plan field that is being read
+	plan   *Plan
+	field  string // the plan field that is being read
+	faults []*Error
+}
+
+// maxFaults bounds what is told of one plan: nobody reads more.
+const maxFaults = 100
+
+// report notes what is wrong; reading goes on behind it.
+func (p *parser) report(err error) {
+	var fault *Error
+	if errors.As(err, &fault) && len(p.faults) < maxFaults {
+		p.faults = append(p.faults, fault)
+	}
+}
+
+// sound calls read, which reads the members of an item, and says that nothing was wrong with any of them.
+func (p *parser) sound(read func()) bool {
+	before := len(p.faults)
+	read()
+	return len(p.faults) == before && len(p.faults) < maxFaults
+}
+
+// part reads a member of an item, if the item has it; null counts as absent.
+func part[T any](p *parser, item *value, key string, read func(*value) (T, error), target *T) {
+	field := item.get(key)
+	if field == nil || field.kind == kindNull {
+		return
+	}
+	got, err := read(field)
+	if err != nil {
+		p.report(err)
+		return
+	}
+	*target = got
 }
 
 func (p *parser) fail(v *value, format string, args ...any) error {
@@ -77,25 +124,33 @@ func (p *parser) wrap(v *value, err error) error { return p.fail(v, "%s", err) }
 func (p *parser) at(v *value, detail string) { p.plan.lines[p.field+" "+detail] = v.line }
 
 // check is about what spans fields.
-func (p *parser) check() error {
+func (p *parser) check() {
 	plan := p.plan
 	for _, required := range []struct{ field, text string }{{"name", plan.Name}, {"version", plan.Version}} {
-		if required.text == "" {
-			return &Error{File: plan.File, Line: plan.lines[required.field], Field: required.field, Message: "the field is required"}
+		if required.text == "" && !p.faulty(required.field) {
+			p.report(&Error{File: plan.File, Line: plan.lines[required.field], Field: required.field, Message: "the field is required"})
 		}
 	}
-	for field, list := range map[string][]*release.Variable{"inputs": plan.Inputs, "outputs": plan.Outputs} {
+	for _, of := range []struct {
+		field string
+		list  []*release.Variable
+	}{{"inputs", plan.Inputs}, {"outputs", plan.Outputs}} {
 		seen := map[string]bool{}
-		for _, v := range list {
+		for _, v := range of.list {
 			for _, scope := range v.Scopes {
 				if seen[scope+" "+v.ID] {
-					return plan.Error(field, v.ID, fmt.Sprintf("the variable '%s' is defined twice for the scope '%s'", v.ID, scope))
+					p.report(plan.Error(of.field, v.ID, fmt.Sprintf("the variable '%s' is defined twice for the scope '%s'", v.ID, scope)))
+					break
 				}
 				seen[scope+" "+v.ID] = true
 			}
 		}
 	}
-	return nil
+}
+
+// faulty says that something is wrong with a field.
+func (p *parser) faulty(field string) bool {
+	return slices.ContainsFunc(p.faults, func(f *Error) bool { return f.Field == field })
 }
 
 func (p *parser) name(v *value) error {
@@ -122,32 +177,22 @@ func (p *parser) depends(v *value) error {
 		if item.kind == kindScalar {
 			d.ReleaseID, d.Variable = splitAlias(item.text)
 		} else {
-			var mapping map[string]any
-			var err error
-			read := func(key string, target *string) {
-				if field := item.get(key); err == nil && field != nil && field.kind != kindNull {
-					*target, err = p.text(field)
-				}
-			}
 			if err := p.keys(item, "release_id", "mapping", "build_mapping", "deploy_mapping", "consumes", "scopes", "deployment_name", "variable"); err != nil {
 				return err
 			}
-			read("release_id", &d.ReleaseID)
-			read("variable", &d.Variable)
-			read("deployment_name", &d.DeploymentName)
-			for key, target := range map[string]*map[string]any{"mapping": &mapping, "build_mapping": &d.BuildMapping, "deploy_mapping": &d.DeployMapping} {
-				if field := item.get(key); err == nil && field != nil {
-					*target, err = p.expressions(field)
-				}
-			}
-			if field := item.get("consumes"); err == nil && field != nil {
-				d.Consumes, err = p.texts(field)
-			}
-			if err == nil {
-				d.Scopes, err = p.scopes(item.get("scopes"))
-			}
-			if err != nil {
-				return err
+			var mapping map[string]any
+			if !p.sound(func() {
+				part(p, item, "release_id", p.text, &d.ReleaseID)
+				part(p, item, "variable", p.text, &d.Variable)
+				part(p, item, "deployment_name", p.text, &d.DeploymentName)
+				part(p, item, "mapping", p.expressions, &mapping)
+				part(p, item, "build_mapping", p.expressions, &d.BuildMapping)
+				part(p, item, "deploy_mapping", p.expressions, &d.DeployMapping)
+				part(p, item, "consumes", p.texts, &d.Consumes)
+				d.Scopes = bothScopes
+				part(p, item, "scopes", p.scopes, &d.Scopes)
+			}) {
+				return nil
 			}
 			if d.ReleaseID == "" {
 				return p.fail(item, "'release_id' is required")
@@ -221,22 +266,14 @@ func (p *parser) consumes(v *value, scopes []string) error {
 			if err := p.keys(item, "name", "variable", "scopes", "skip_activate", "skip_deactivate"); err != nil {
 				return err
 			}
-			var err error
-			for key, target := range map[string]*string{"name": &c.Name, "variable": &c.Variable} {
-				if field := item.get(key); err == nil && field != nil && field.kind != kindNull {
-					*target, err = p.text(field)
-				}
-			}
-			for key, target := range map[string]*bool{"skip_activate": &c.SkipActivate, "skip_deactivate": &c.SkipDeactivate} {
-				if field := item.get(key); err == nil && field != nil {
-					*target, err = p.flag(field)
-				}
-			}
-			if err == nil && item.get("scopes") != nil {
-				c.Scopes, err = p.scopes(item.get("scopes"))
-			}
-			if err != nil {
-				return err
+			if !p.sound(func() {
+				part(p, item, "name", p.text, &c.Name)
+				part(p, item, "variable", p.text, &c.Variable)
+				part(p, item, "skip_activate", p.flag, &c.SkipActivate)
+				part(p, item, "skip_deactivate", p.flag, &c.SkipDeactivate)
+				p.ownScopes(item, &c.Scopes)
+			}) {
+				return nil
 			}
 			if name, alias := splitAlias(c.Name); alias != "" && c.Variable == "" {
 				c.Name, c.Variable = name, alias
@@ -269,27 +306,23 @@ func (p *parser) consumes(v *value, scopes []string) error {
 func (p *parser) templates(v *value, scopes []string) error {
 	return p.each(v, func(item *value) error {
 		t := release.Template{Scopes: scopes}
-		var err error
 		if item.kind == kindScalar {
-			t.File, err = p.path(item)
+			var err error
+			if t.File, err = p.path(item); err != nil {
+				return err
+			}
 		} else {
 			if err := p.keys(item, "file", "target", "scopes", "mapping"); err != nil {
 				return err
 			}
-			for key, target := range map[string]*string{"file": &t.File, "target": &t.Target} {
-				if field := item.get(key); err == nil && field != nil && field.kind != kindNull {
-					*target, err = p.path(field)
-				}
+			if !p.sound(func() {
+				part(p, item, "file", p.path, &t.File)
+				part(p, item, "target", p.path, &t.Target)
+				part(p, item, "mapping", p.expressions, &t.Mapping)
+				p.ownScopes(item, &t.Scopes)
+			}) {
+				return nil
 			}
-			if field := item.get("mapping"); err == nil && field != nil {
-				t.Mapping, err = p.expressions(field)
-			}
-			if err == nil && item.get("scopes") != nil {
-				t.Scopes, err = p.scopes(item.get("scopes"))
-			}
-		}
-		if err != nil {
-			return err
 		}
 		if t.File == "" {
 			return p.fail(item, "'file' is required")
@@ -311,29 +344,18 @@ func (p *parser) downloads(v *value) error {
 		if err := p.keys(item, "url", "dest", "overwrite", "if_not_exists", "unpack", "platform", "arch", "scopes"); err != nil {
 			return err
 		}
-		var d release.Download
-		var err error
-		for key, target := range map[string]*string{"url": &d.URL, "platform": &d.Platform, "arch": &d.Arch} {
-			if field := item.get(key); err == nil && field != nil && field.kind != kindNull {
-				*target, err = p.text(field)
-			}
-		}
-		if field := item.get("dest"); err == nil && field != nil && field.kind != kindNull {
-			d.Dest, err = p.path(field)
-		}
-		for key, target := range map[string]*bool{"overwrite": &d.Overwrite, "unpack": &d.Unpack} {
-			if field := item.get(key); err == nil && field != nil {
-				*target, err = p.flag(field)
-			}
-		}
-		if field := item.get("if_not_exists"); err == nil && field != nil && field.kind != kindNull {
-			d.IfNotExists, err = p.globs(field)
-		}
-		if err == nil {
-			d.Scopes, err = p.scopes(item.get("scopes"))
-		}
-		if err != nil {
-			return err
+		d := release.Download{Scopes: bothScopes}
+		if !p.sound(func() {
+			part(p, item, "url", p.text, &d.URL)
+			part(p, item, "platform", p.text, &d.Platform)
+			part(p, item, "arch", p.text, &d.Arch)
+			part(p, item, "dest", p.path, &d.Dest)
+			part(p, item, "overwrite", p.flag, &d.Overwrite)
+			part(p, item, "unpack", p.flag, &d.Unpack)
+			part(p, item, "if_not_exists", p.globs, &d.IfNotExists)
+			part(p, item, "scopes", p.scopes, &d.Scopes)
+		}) {
+			return nil
 		}
 		if d.URL == "" {
 			return p.fail(item, "'url' is required")
@@ -352,38 +374,40 @@ func (p *parser) errands(v *value) error {
 		return p.fail(v, "expected a map of errands")
 	}
 	for _, m := range v.fields {
-		if err := release.ValidateVariableID(m.key); err != nil {
-			return p.fail(m.value, "invalid name of an errand '%s': expected letters, then letters, digits, '-' and '_'", m.key)
-		}
-		errand := &Errand{}
-		if err := p.keys(m.value, "description", "run", "script", "inputs"); err != nil {
-			return err
-		}
-		run := m.value.get("run")
-		if run == nil {
-			run = m.value.get("script") // the older name
-		}
-		if run == nil || run.kind == kindNull {
-			return p.fail(m.value, "the errand '%s' needs 'run'", m.key)
-		}
+		p.report(p.errand(m.key, m.value))
+	}
+	return nil
+}
+
+func (p *parser) errand(name string, v *value) error {
+	if err := release.ValidateVariableID(name); err != nil {
+		return p.fail(v, "invalid name of an errand '%s': expected letters, then letters, digits, '-' and '_'", name)
+	}
+	if err := p.keys(v, "description", "run", "script", "inputs"); err != nil {
+		return err
+	}
+	run := v.get("run")
+	if run == nil {
+		run = v.get("script") // the older name
+	}
+	if run == nil || run.kind == kindNull {
+		return p.fail(v, "the errand '%s' needs 'run'", name)
+	}
+	errand := &Errand{}
+	if !p.sound(func() {
 		var err error
 		if errand.Run, err = p.script(run); err != nil {
-			return err
+			p.report(err)
 		}
-		if field := m.value.get("description"); field != nil && field.kind != kindNull {
-			if errand.Description, err = p.text(field); err != nil {
-				return err
-			}
+		part(p, v, "description", p.text, &errand.Description)
+		if field := v.get("inputs"); field != nil {
+			p.report(p.variables(field, bothScopes, &errand.Inputs))
 		}
-		if field := m.value.get("inputs"); field != nil && field.kind != kindNull {
-			both := []string{release.ScopeBuild, release.ScopeDeploy}
-			if err := p.variables(field, both, &errand.Inputs); err != nil {
-				return err
-			}
-		}
-		p.at(m.value, m.key)
-		p.plan.Errands[m.key] = errand
+	}) {
+		return nil
 	}
+	p.at(v, name)
+	p.plan.Errands[name] = errand
 	return nil
 }
 
@@ -403,21 +427,19 @@ func (p *parser) script(v *value) (*Script, error) {
 		return nil, err
 	}
 	s := &Script{}
-	var err error
-	for key, target := range map[string]*string{"cmd": &s.Stage.Cmd, "inline": &s.Stage.Inline, "script": &s.Stage.Script} {
-		if field := v.get(key); err == nil && field != nil && field.kind != kindNull {
-			*target, err = p.text(field)
+	if !p.sound(func() {
+		part(p, v, "cmd", p.text, &s.Stage.Cmd)
+		part(p, v, "inline", p.text, &s.Stage.Inline)
+		part(p, v, "script", p.text, &s.Stage.Script)
+		if field := v.get("args"); field != nil {
+			p.report(p.each(field, func(item *value) error {
+				arg, err := p.text(item)
+				s.Stage.Args = append(s.Stage.Args, arg)
+				return err
+			}))
 		}
-	}
-	if field := v.get("args"); err == nil && field != nil && field.kind != kindNull {
-		err = p.each(field, func(item *value) error {
-			arg, err := p.text(item)
-			s.Stage.Args = append(s.Stage.Args, arg)
-			return err
-		})
-	}
-	if err != nil {
-		return nil, err
+	}) {
+		return nil, nil
 	}
 	if err := s.Stage.Validate(p.field); err != nil {
 		return nil, p.wrap(v, err)

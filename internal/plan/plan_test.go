@@ -467,17 +467,21 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := Parse("escape.yml", data)
-		if err != nil {
-			var typed *Error
-			require.ErrorAs(t, err, &typed)
-			return
-		}
 		dir := t.TempDir()
 		root, err := os.OpenRoot(dir)
 		require.NoError(t, err)
 		defer root.Close()
+		_, faults, err := Check(t.Context(), "escape.yml", data, root, &shelf{}, Options{ReadOnly: true})
+		require.NoError(t, err)
+		p, err := Parse("escape.yml", data)
+		if err != nil {
+			var typed *Error
+			require.ErrorAs(t, err, &typed)
+			require.NotEmpty(t, faults)
+			return
+		}
 		c, err := Compile(t.Context(), p, root, &shelf{}, Options{})
+		require.Equal(t, err == nil, len(faults) == 0)
 		if err != nil {
 			return
 		}

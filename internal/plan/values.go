@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -9,7 +10,7 @@ import (
 	"slipway/internal/release"
 )
 
-// each reads a list; a single value counts as a list of one.
+// each reads a list; a single value counts as a list of one. What is wrong with an item is reported, and the next one read.
 func (p *parser) each(v *value, read func(*value) error) error {
 	if v.kind == kindNull {
 		return nil
@@ -20,11 +21,10 @@ func (p *parser) each(v *value, read func(*value) error) error {
 	}
 	for _, item := range items {
 		if item.kind == kindNull || item.kind == kindList {
-			return p.fail(item, "an item of the list is empty or a list itself")
+			p.report(p.fail(item, "an item of the list is empty or a list itself"))
+			continue
 		}
-		if err := read(item); err != nil {
-			return err
-		}
+		p.report(read(item))
 	}
 	return nil
 }
@@ -129,11 +129,14 @@ func (p *parser) texts(v *value) (map[string]string, error) {
 	texts := make(map[string]string, len(v.fields))
 	for _, m := range v.fields {
 		text, err := p.text(m.value)
-		if err != nil {
-			return nil, err
+		if err == nil {
+			if _, wrong := expr.Parse(text); wrong != nil {
+				err = p.wrap(m.value, wrong)
+			}
 		}
-		if _, err := expr.Parse(text); err != nil {
-			return nil, p.wrap(m.value, err)
+		if err != nil {
+			p.report(err)
+			continue
 		}
 		texts[m.key] = text
 		p.at(m.value, m.key)
@@ -153,7 +156,8 @@ func (p *parser) expressions(v *value) (map[string]any, error) {
 	for _, m := range v.fields {
 		plain := m.value.plain()
 		if err := checkExpressions(plain); err != nil {
-			return nil, p.wrap(m.value, err)
+			p.report(p.wrap(m.value, err))
+			continue
 		}
 		values[m.key] = plain
 	}
@@ -183,9 +187,6 @@ func checkExpressions(value any) error {
 }
 
 func (p *parser) scopes(v *value) ([]string, error) {
-	if v == nil || v.kind == kindNull {
-		return []string{release.ScopeBuild, release.ScopeDeploy}, nil
-	}
 	var scopes []string
 	err := p.each(v, func(item *value) error {
 		text, err := p.text(item)
@@ -203,11 +204,19 @@ func (p *parser) scopes(v *value) ([]string, error) {
 	return scopes, err
 }
 
+// ownScopes reads the scopes of an item, if it has some; none at all are both, whatever the field is.
+func (p *parser) ownScopes(item *value, target *[]string) {
+	if field := item.get("scopes"); field != nil && field.kind == kindNull {
+		*target = bothScopes
+	}
+	part(p, item, "scopes", p.scopes, target)
+}
+
 // variables reads a list of ids or of maps that define variables.
 func (p *parser) variables(v *value, scopes []string, target *[]*release.Variable) error {
 	return p.each(v, func(item *value) error {
 		variable, err := p.variable(item, scopes)
-		if err != nil {
+		if err != nil || variable == nil {
 			return err
 		}
 		p.at(item, variable.ID)
@@ -216,6 +225,7 @@ func (p *parser) variables(v *value, scopes []string, target *[]*release.Variabl
 	})
 }
 
+// variable reads one variable; nil if what is wrong with it has been reported.
 func (p *parser) variable(item *value, scopes []string) (*release.Variable, error) {
 	if item.kind == kindScalar {
 		if err := release.ValidateVariableID(item.text); err != nil {
@@ -229,71 +239,77 @@ func (p *parser) variable(item *value, scopes []string) (*release.Variable, erro
 		"eval_before_dependencies", "scopes", "options"); err != nil {
 		return nil, err
 	}
-	texts := map[string]string{}
-	for _, key := range []string{"id", "type", "description", "friendly"} {
-		if field := item.get(key); field != nil {
-			text, err := p.text(field)
-			if err != nil {
-				return nil, err
-			}
-			texts[key] = text
-		}
+	var id, kind, description, friendly string
+	sound := p.sound(func() {
+		part(p, item, "id", p.text, &id)
+		part(p, item, "type", p.text, &kind)
+		part(p, item, "description", p.text, &description)
+		part(p, item, "friendly", p.text, &friendly)
+	})
+	if !sound {
+		return nil, nil
 	}
-	if err := release.ValidateVariableID(texts["id"]); err != nil {
+	if err := release.ValidateVariableID(id); err != nil {
 		return nil, p.wrap(item, err)
 	}
-	variable := release.NewVariable(texts["id"])
-	variable.Scopes, variable.Description, variable.Friendly = scopes, texts["description"], texts["friendly"]
-	if texts["type"] != "" {
-		kind, options, err := release.ParseType(texts["type"])
-		if err != nil {
-			return nil, p.wrap(item, err)
-		}
-		variable.Type, variable.Options = kind, options
-	}
-	for key, target := range map[string]*bool{"visible": &variable.Visible, "sensitive": &variable.Sensitive, "eval_before_dependencies": &variable.EvalBeforeDependencies} {
-		if field := item.get(key); field != nil && field.kind != kindNull {
-			set, err := p.flag(field)
+	variable := release.NewVariable(id)
+	variable.Scopes, variable.Description, variable.Friendly = scopes, description, friendly
+	sound = p.sound(func() {
+		typed := true
+		if kind != "" {
+			parsed, options, err := release.ParseType(kind)
 			if err != nil {
-				return nil, err
+				typed = false // what fits the type cannot be said
+				p.report(p.wrap(item, err))
+			} else {
+				variable.Type, variable.Options = parsed, options
 			}
-			*target = set
 		}
+		part(p, item, "visible", p.flag, &variable.Visible)
+		part(p, item, "sensitive", p.flag, &variable.Sensitive)
+		part(p, item, "eval_before_dependencies", p.flag, &variable.EvalBeforeDependencies)
+		p.ownScopes(item, &variable.Scopes)
+		if field := item.get("options"); field != nil && field.kind != kindNull {
+			options, ok := field.plain().(map[string]any)
+			if !ok {
+				p.report(p.fail(field, "expected a map"))
+			}
+			if variable.Options == nil {
+				variable.Options = map[string]any{}
+			}
+			maps.Copy(variable.Options, options)
+		}
+		p.report(p.items(variable, item))
+		if typed {
+			p.report(p.standard(variable, item))
+		}
+	})
+	if !sound {
+		return nil, nil
 	}
-	if field := item.get("scopes"); field != nil {
-		var err error
-		if variable.Scopes, err = p.scopes(field); err != nil {
-			return nil, err
-		}
-	}
-	if field := item.get("options"); field != nil && field.kind != kindNull {
-		options, ok := field.plain().(map[string]any)
-		if !ok {
-			return nil, p.fail(field, "expected a map")
-		}
-		if variable.Options == nil {
-			variable.Options = map[string]any{}
-		}
-		for key, option := range options {
-			variable.Options[key] = option
-		}
-	}
-	return variable, p.valuesOf(variable, item)
+	return variable, nil
 }
 
-// valuesOf reads the default and the allowed values of a variable.
-func (p *parser) valuesOf(variable *release.Variable, item *value) error {
-	if field := item.get("items"); field != nil && field.kind != kindNull {
-		variable.Items = field.plain()
-		_, isList := variable.Items.([]any)
-		text, isText := variable.Items.(string)
-		if !isList && !(isText && expr.IsExpression(text)) {
-			return p.fail(field, "the items of '%s' are a list or an expression that gives one", variable.ID)
-		}
-		if err := checkExpressions(variable.Items); err != nil {
-			return p.wrap(field, err)
-		}
+// items reads the allowed values of a variable.
+func (p *parser) items(variable *release.Variable, item *value) error {
+	field := item.get("items")
+	if field == nil || field.kind == kindNull {
+		return nil
 	}
+	variable.Items = field.plain()
+	_, isList := variable.Items.([]any)
+	text, isText := variable.Items.(string)
+	if !isList && !(isText && expr.IsExpression(text)) {
+		return p.fail(field, "the items of '%s' are a list or an expression that gives one", variable.ID)
+	}
+	if err := checkExpressions(variable.Items); err != nil {
+		return p.wrap(field, err)
+	}
+	return nil
+}
+
+// standard reads the default of a variable.
+func (p *parser) standard(variable *release.Variable, item *value) error {
 	field := item.get("default")
 	if field == nil || field.kind == kindNull {
 		return nil
