@@ -22,9 +22,10 @@ type stateStore struct {
 	// other one at the same time, so it is taken from the database when a root is written.
 	stages  []string
 	pending []change
-	// read is the environment as it was at the time at, before the changes in since: the steps of a build follow each other
-	// quickly, and to read an environment is to decrypt every deployment in it.
+	// read is the environment as it was at the time at, with the root deployments in known, before the changes in since: the
+	// steps of a build follow each other quickly, and to read a deployment is to decrypt it.
 	read  *state.Environment
+	known map[string]bool // by name; the name "" stands for all
 	at    time.Time
 	since []change
 }
@@ -39,21 +40,48 @@ type change struct {
 	deployment      *state.Deployment
 }
 
-// Environment implements engine.StateStore. What this execution has changed is in it, written or not.
+// Environment implements engine.StateStore.
 func (s *stateStore) Environment(ctx context.Context) (*state.Environment, error) {
-	if s.read == nil || time.Since(s.at) > freshFor {
-		var read *state.Environment
-		at := time.Now()
-		if err := persist(ctx, func() (err error) { read, err = s.store.EnvironmentState(ctx, s.environmentID); return err }); err != nil {
-			return nil, err
-		}
-		s.read, s.at, s.since = read, at, slices.Clone(s.pending)
+	if err := s.refresh(ctx); err != nil {
+		return nil, err
 	}
-	e := &state.Environment{Name: s.read.Name, Inputs: maps.Clone(s.read.Inputs), Deployments: make(map[string]*state.Deployment, len(s.read.Deployments))}
+	return &state.Environment{Name: s.read.Name, Inputs: maps.Clone(s.read.Inputs)}, nil
+}
+
+// refresh reads the environment anew where that was too long ago.
+func (s *stateStore) refresh(ctx context.Context) error {
+	if s.read != nil && time.Since(s.at) <= freshFor {
+		return nil
+	}
+	var e *models.Environment
+	at := time.Now()
+	if err := persist(ctx, func() (err error) { e, err = s.store.EnvironmentByID(ctx, s.environmentID); return err }); err != nil {
+		return err
+	}
+	s.read = &state.Environment{Name: e.Name, Inputs: e.Inputs, Deployments: map[string]*state.Deployment{}}
+	s.known, s.at, s.since = map[string]bool{}, at, slices.Clone(s.pending)
+	return nil
+}
+
+// Deployments implements engine.StateStore. What this execution has changed is in them, written or not.
+func (s *stateStore) Deployments(ctx context.Context, roots ...string) (map[string]*state.Deployment, error) {
+	if err := s.refresh(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.readDeployments(ctx, roots); err != nil {
+		return nil, err
+	}
+	wanted := func(root string) bool { return len(roots) == 0 || slices.Contains(roots, root) }
+	e := &state.Environment{Deployments: make(map[string]*state.Deployment, len(roots))}
 	for name, d := range s.read.Deployments {
-		e.Deployments[name] = d.Clone()
+		if wanted(name) {
+			e.Deployments[name] = d.Clone()
+		}
 	}
 	for _, c := range s.since {
+		if !wanted(c.root) {
+			continue
+		}
 		d := c.deployment.Clone()
 		if len(c.path) == 1 {
 			s.keepOthers(d, s.read.Deployments[c.root])
@@ -62,7 +90,44 @@ func (s *stateStore) Environment(ctx context.Context) (*state.Environment, error
 			return nil, fmt.Errorf("put the state together: %w", err)
 		}
 	}
-	return e, nil
+	return e.Deployments, nil
+}
+
+// readDeployments reads those of these root deployments, or of all, that are not known.
+func (s *stateStore) readDeployments(ctx context.Context, roots []string) error {
+	var missing []string
+	for _, name := range roots {
+		if !s.known[name] {
+			missing = append(missing, name)
+		}
+	}
+	if s.known[""] || len(roots) > 0 && len(missing) == 0 {
+		return nil
+	}
+	var found map[string]*state.Deployment
+	if err := persist(ctx, func() (err error) {
+		if len(roots) > 0 {
+			found, err = s.store.DeploymentStates(ctx, s.environmentID, missing)
+			return err
+		}
+		all, err := s.store.EnvironmentState(ctx, s.environmentID)
+		if err == nil {
+			found = all.Deployments
+		}
+		return err
+	}); err != nil {
+		return err
+	}
+	for name, d := range found {
+		if !s.known[name] { // what was read stays as it was then
+			s.read.Deployments[name] = d
+		}
+	}
+	for _, name := range missing {
+		s.known[name] = true
+	}
+	s.known[""] = s.known[""] || len(roots) == 0
+	return nil
 }
 
 // keepOthers adds to a root what is there of the stages that are not this execution's.

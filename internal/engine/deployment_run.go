@@ -69,7 +69,7 @@ func (r *run) fetchRoot(ctx context.Context, id release.ID) (*node, error) {
 	if err := r.unpackNeeded(ctx, m, ".", []string{release.ScopeDeploy}, 0); err != nil {
 		return nil, err
 	}
-	return r.rootNode(m, state.StageDeploy), nil
+	return r.rootNode(ctx, m, state.StageDeploy)
 }
 
 // Smoke runs the smoke tests of a deployment. The error is a *Failure.
@@ -123,7 +123,10 @@ func (e *Engine) withDeployed(ctx context.Context, q DeployedRequest, do func(*r
 		return nil, asFailure(err)
 	}
 	defer r.close()
-	deployment := r.env.Deployments[q.Deployment]
+	deployment, err := r.rootDeployment(ctx, q.Deployment)
+	if err != nil {
+		return nil, asFailure(err)
+	}
 	if deployment == nil || deployment.ReleaseID(state.StageDeploy) == "" {
 		return nil, r.notDeployed(q.Deployment)
 	}

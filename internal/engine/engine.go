@@ -89,10 +89,14 @@ type ScriptRunner interface {
 	RunScript(ctx context.Context, s Script) (Result, error)
 }
 
-// StateStore keeps the state of one environment.
+// StateStore keeps the state of one environment. The engine reads of it what a run needs and no more: an environment may
+// have thousands of deployments, and a run works on one.
 type StateStore interface {
-	// Environment returns the environment as it is now. The engine changes what it gets.
+	// Environment returns the name and the inputs of the environment as they are now; its deployments are of no account.
 	Environment(ctx context.Context) (*state.Environment, error)
+	// Deployments returns root deployments with all that is nested in them, by their names; those that there are none of are
+	// absent. No names ask for all there are. The engine changes what it gets.
+	Deployments(ctx context.Context, roots ...string) (map[string]*state.Deployment, error)
 	// SaveDeployment replaces a deployment: root is the name of the root deployment, path the names from the root down,
 	// rootStage the stage of the root that the second name is in, or "". d must not be kept after the call.
 	SaveDeployment(ctx context.Context, root string, path []string, rootStage string, d *state.Deployment) error

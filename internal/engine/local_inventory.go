@@ -125,30 +125,30 @@ func (l *LocalInventory) Package(_ context.Context, id release.ID) (io.ReadClose
 
 // Register adds a release. One without a package can be registered again.
 func (l *LocalInventory) Register(_ context.Context, m *release.Metadata) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := m.Validate(); err != nil {
-		return err
-	}
-	index, folder, err := l.index(m.Project, m.Name)
-	if err != nil {
-		return err
-	}
-	archive := filepath.Join(folder, m.ArchiveName())
-	if _, err := os.Stat(archive); err == nil && index.Versions[m.Version] != nil {
-		return ErrExists
-	}
-	if err := os.Remove(archive); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return err
-	}
-	return writeRelease(index, folder, m)
+	return l.put(m, func(known bool, archive string) error {
+		if _, err := os.Stat(archive); err == nil && known {
+			return ErrExists
+		}
+		if err := os.Remove(archive); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return os.MkdirAll(filepath.Dir(archive), 0o755)
+	})
 }
 
 // Replace puts a release in the place of one that exists. A bad package changes nothing.
 func (l *LocalInventory) Replace(_ context.Context, m *release.Metadata, open func() (io.ReadCloser, error)) error {
+	return l.put(m, func(known bool, archive string) error {
+		if !known {
+			return ErrNotFound
+		}
+		return writeArchive(archive, m, open)
+	})
+}
+
+// put writes the metadata of a release once prepare, which is told whether the index has the release and where its archive
+// belongs, has returned nil.
+func (l *LocalInventory) put(m *release.Metadata, prepare func(known bool, archive string) error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := m.Validate(); err != nil {
@@ -158,10 +158,7 @@ func (l *LocalInventory) Replace(_ context.Context, m *release.Metadata, open fu
 	if err != nil {
 		return err
 	}
-	if index.Versions[m.Version] == nil {
-		return ErrNotFound
-	}
-	if err := writeArchive(filepath.Join(folder, m.ArchiveName()), m, open); err != nil {
+	if err := prepare(index.Versions[m.Version] != nil, filepath.Join(folder, m.ArchiveName())); err != nil {
 		return err
 	}
 	return writeRelease(index, folder, m)

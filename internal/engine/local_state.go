@@ -43,6 +43,24 @@ func (s *LocalState) Environment(context.Context) (*state.Environment, error) {
 	return s.of(project), nil
 }
 
+// Deployments reads deployments of the environment: those of these names, or all.
+func (s *LocalState) Deployments(ctx context.Context, roots ...string) (map[string]*state.Deployment, error) {
+	e, err := s.Environment(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(roots) == 0 {
+		return e.Deployments, nil
+	}
+	found := map[string]*state.Deployment{}
+	for _, name := range roots {
+		if d := e.Deployments[name]; d != nil {
+			found[name] = d
+		}
+	}
+	return found, nil
+}
+
 // SaveDeployment replaces a deployment in the file.
 func (s *LocalState) SaveDeployment(_ context.Context, _ string, path []string, rootStage string, d *state.Deployment) error {
 	s.mu.Lock()

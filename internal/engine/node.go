@@ -28,11 +28,14 @@ type node struct {
 	ready map[string]bool
 }
 
-func (r *run) rootNode(m *release.Metadata, stage string) *node {
+func (r *run) rootNode(ctx context.Context, m *release.Metadata, stage string) (*node, error) {
 	name := r.deploymentName(m)
+	if _, err := r.rootDeployment(ctx, name); err != nil {
+		return nil, err
+	}
 	n := &node{m: m, rel: ".", path: []string{name}, stage: stage, deployment: r.env.EnsureDeployment(name)}
 	n.deployment.EnsureStage(stage)
-	return n
+	return n, nil
 }
 
 func (r *run) deploymentName(m *release.Metadata) string {

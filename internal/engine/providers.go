@@ -67,6 +67,11 @@ func (r *run) chooseProvider(ctx context.Context, n *node, consumer release.Cons
 	}
 	key := "provider " + n.stage + " " + state.FormatPath(n.path) + " " + consumer.Variable
 	return r.decide(ctx, key, func() (string, error) {
+		// What provides what stands in the deployments alone, so that all have to be read. It happens once for a deployment:
+		// from then on it has its provider.
+		if err := r.readDeployments(ctx); err != nil {
+			return "", err
+		}
 		candidates := r.env.ReadyProviders()[consumer.Name]
 		if len(candidates) == 1 {
 			return candidates[0], nil
@@ -105,6 +110,9 @@ func (r *run) loadProvider(ctx context.Context, consumer release.Consumer, name 
 	names, err := state.ParsePath(name)
 	if err != nil {
 		return nil, failf(ReasonProvider, "the provider of '%s': %s", consumer.Name, err)
+	}
+	if _, err := r.rootDeployment(ctx, names[0]); err != nil {
+		return nil, err
 	}
 	deployment := r.env.Find(names, state.StageDeploy)
 	if deployment == nil || deployment.ReleaseID(state.StageDeploy) == "" {

@@ -158,7 +158,10 @@ func (r *run) steps(ctx context.Context, q ReleaseRequest, compiled *plan.Compil
 		if !side.apply && !side.test && !side.destroy {
 			continue
 		}
-		n := r.rootNode(m, side.stage)
+		n, err := r.rootNode(ctx, m, side.stage)
+		if err != nil {
+			return err
+		}
 		if side.apply {
 			if err := r.apply(ctx, n, q.Variables); err != nil {
 				return err

@@ -16,9 +16,10 @@ import (
 type run struct {
 	*Engine
 	target   Target
-	env      *state.Environment
-	dir      string   // absolute path of the folder of the run
-	root     *os.Root // the same folder; everything is written through it, so that no link leads outside
+	env      *state.Environment // with the deployments that were read
+	read     map[string]bool    // names of root deployments that were asked for
+	dir      string             // absolute path of the folder of the run
+	root     *os.Root           // the same folder; everything is written through it, so that no link leads outside
 	keys     map[string]int
 	sections []string
 	told     string // the text of the last error that a section ended with
@@ -44,18 +45,48 @@ func (e *Engine) start(ctx context.Context, dir string, target Target) (*run, er
 		return nil, fmt.Errorf("open the folder of the run: %w", err)
 	}
 	r := &run{Engine: e, target: target, dir: absolute, root: root, keys: map[string]int{}, now: e.now(),
-		packages: map[string]*unpacked{}, releases: map[string]*release.Metadata{}, folders: map[string]*os.Root{}}
-	if r.env, err = e.State.Environment(ctx); err != nil {
+		read: map[string]bool{}, packages: map[string]*unpacked{}, releases: map[string]*release.Metadata{}, folders: map[string]*os.Root{}}
+	env, err := e.State.Environment(ctx)
+	if err != nil {
 		root.Close()
 		return nil, fmt.Errorf("load the state of the environment: %w", err)
 	}
-	if r.env == nil {
-		r.env = &state.Environment{}
-	}
-	if r.env.Name == "" {
-		r.env.Name = target.Environment
+	r.env = &state.Environment{Name: target.Environment}
+	if env != nil {
+		r.env.Inputs = env.Inputs
+		if env.Name != "" {
+			r.env.Name = env.Name
+		}
 	}
 	return r, nil
+}
+
+// rootDeployment gives a root deployment of the environment, nil if there is none. The state is asked once.
+func (r *run) rootDeployment(ctx context.Context, name string) (*state.Deployment, error) {
+	if !r.read[name] {
+		if err := r.readDeployments(ctx, name); err != nil {
+			return nil, err
+		}
+		r.read[name] = true
+	}
+	return r.env.Deployments[name], nil
+}
+
+// readDeployments reads root deployments, all without names. What the run has read already may be changed and stays.
+func (r *run) readDeployments(ctx context.Context, names ...string) error {
+	found, err := r.State.Deployments(ctx, names...)
+	if err != nil {
+		return fmt.Errorf("load the state of the environment: %w", err)
+	}
+	if r.env.Deployments == nil {
+		r.env.Deployments = map[string]*state.Deployment{}
+	}
+	for name, d := range found {
+		if !r.read[name] && d != nil {
+			r.env.Deployments[name], r.read[name] = d, true
+		}
+	}
+	return nil
 }
 
 func (r *run) close() {

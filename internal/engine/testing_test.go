@@ -160,9 +160,28 @@ type saves struct {
 	statuses    []string
 	count       int
 	fail        error
+	asked       []string
 }
 
-func (s *saves) Environment(context.Context) (*state.Environment, error) { return s.environment, nil }
+func (s *saves) Environment(context.Context) (*state.Environment, error) {
+	return &state.Environment{Name: s.environment.Name, Inputs: s.environment.Inputs}, nil
+}
+
+// Deployments notes what it is asked for; "*" stands for all.
+func (s *saves) Deployments(_ context.Context, roots ...string) (map[string]*state.Deployment, error) {
+	if len(roots) == 0 {
+		s.asked = append(s.asked, "*")
+		return s.environment.Deployments, nil
+	}
+	s.asked = append(s.asked, roots...)
+	found := map[string]*state.Deployment{}
+	for _, name := range roots {
+		if d := s.environment.Deployments[name]; d != nil {
+			found[name] = d
+		}
+	}
+	return found, nil
+}
 
 func (s *saves) SaveDeployment(_ context.Context, root string, path []string, rootStage string, d *state.Deployment) error {
 	if s.fail != nil {
