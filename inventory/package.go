@@ -49,6 +49,21 @@ func (s *Service) Upload(ctx context.Context, id release.ID, r io.Reader, by pol
 	if err != nil {
 		return err
 	}
+	return s.store(ctx, id, m, r, func(tx *models.Store, o blob.Object) error {
+		if err := tx.CompleteUpload(ctx, f.Release, o, nameOf(by)); err != nil {
+			return err
+		}
+		if err := audit(ctx, tx, by, "release:upload", "release", f.ID().String(), n, map[string]any{"bytes": o.Size, "sha256": o.SHA256}); err != nil {
+			return err
+		}
+		return s.announce(ctx, tx, f, nameOf(by))
+	})
+}
+
+// store receives a package with the metadata m into storage, and calls commit in the transaction that is to make it the
+// release's. After an error of the package or of commit there is no file; where it is not known whether the transaction
+// happened, the file stays.
+func (s *Service) store(ctx context.Context, id release.ID, m *release.Metadata, r io.Reader, commit func(tx *models.Store, o blob.Object) error) error {
 	key := packageKey(id)
 	if err := s.Store.BeginUpload(ctx, key); err != nil {
 		return err
@@ -58,26 +73,18 @@ func (s *Service) Upload(ctx context.Context, id release.ID, r io.Reader, by pol
 		s.forget(ctx, key)
 		return err
 	}
+	refused := false // by commit, so that nothing can have happened
 	err = s.Store.Tx(ctx, func(tx *models.Store) error {
-		if err := tx.CompleteUpload(ctx, f.Release, o, nameOf(by)); err != nil {
-			return err
-		}
-		if err := audit(ctx, tx, by, "release:upload", "release", f.ID().String(), n, map[string]any{"bytes": o.Size, "sha256": o.SHA256}); err != nil {
-			return err
-		}
-		return s.announce(ctx, tx, f, nameOf(by))
+		err := commit(tx, o)
+		refused = err != nil
+		return err
 	})
-	switch {
-	case err == nil:
-	case errors.Is(err, models.ErrExists), errors.Is(err, models.ErrNotFound), errors.Is(err, models.ErrConflict):
+	if refused {
 		s.forget(ctx, key)
-		return err
-	default:
-		// The commit may have happened although the answer was lost, so the file must stay. If it did not happen, the
-		// upload is still on record and Sweep removes the file.
-		return err
 	}
-	return nil
+	// Where the commit itself failed it may have happened although its answer was lost, so the file must stay. If it did
+	// not happen, the upload is still on record and Sweep removes the file.
+	return err
 }
 
 // receive writes the package of a release to storage while checking it. After an error there is no file.

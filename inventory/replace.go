@@ -2,9 +2,9 @@ package inventory
 
 import (
 	"context"
-	"errors"
 	"io"
 
+	"slipway/internal/blob"
 	"slipway/internal/release"
 	"slipway/models"
 	"slipway/policies"
@@ -32,16 +32,7 @@ func (s *Service) Replace(ctx context.Context, namespace string, m *release.Meta
 	if err != nil {
 		return err
 	}
-	key := packageKey(f.ID())
-	if err := s.Store.BeginUpload(ctx, key); err != nil {
-		return err
-	}
-	o, err := s.receive(ctx, key, m, r)
-	if err != nil {
-		s.forget(ctx, key)
-		return err
-	}
-	err = s.Store.Tx(ctx, func(tx *models.Store) error {
+	return s.store(ctx, f.ID(), m, r, func(tx *models.Store, o blob.Object) error {
 		ns, err := tx.NamespaceByName(ctx, namespace)
 		if err != nil {
 			return err
@@ -59,13 +50,4 @@ func (s *Service) Replace(ctx context.Context, namespace string, m *release.Meta
 		}
 		return s.announce(ctx, tx, f, nameOf(by))
 	})
-	switch {
-	case err == nil:
-	case errors.Is(err, models.ErrNotFound), errors.Is(err, models.ErrConflict):
-		s.forget(ctx, key)
-		return err
-	default:
-		return err // as in Upload: it may be committed, so the file must stay
-	}
-	return nil
 }
