@@ -23,9 +23,9 @@ const (
 // maxDownstream bounds the event's downstream_hooks: with the types of some 20,000 applications no event could be recorded.
 const maxDownstream = 200
 
-// OnUpload records what goes out for a new package: to the hooks slack and events of its namespace and of its application,
-// and to the hook build of every application that depends on it or extends it. It is what inventory.Service.OnUpload
-// asks for.
+// OnUpload records what goes out for a new package: to the hooks slack and events of its namespace and of its application, to
+// the hook build of every application that depends on it or extends it, and to the address that the configuration names. It
+// is what inventory.Service.OnUpload asks for.
 func (s *Service) OnUpload(ctx context.Context, tx *models.Store, u inventory.Upload) error {
 	// The settings of hooks are credentials of others: the receivers of one hook do not get them.
 	shown := u.Event
@@ -58,11 +58,25 @@ func (s *Service) OnUpload(ctx context.Context, tx *models.Store, u inventory.Up
 	for _, d := range u.Dependents {
 		add(d.NamespaceID, "unit/"+d.Application+"/", hookBuild, d.Hooks)
 	}
+	if s.UploadHook.URL != "" {
+		n, err := s.UploadHook.delivery(u.Event, string(body))
+		if err != nil {
+			return err
+		}
+		list = append(list, n)
+	}
 	return s.Create(ctx, tx, list...)
 }
 
 // readdressByHook sets where a hook sends now.
-func readdressByHook(ctx context.Context, tx *models.Store, n *models.NewDelivery) error {
+func (s *Service) readdressByHook(ctx context.Context, tx *models.Store, n *models.NewDelivery) error {
+	if n.Hook == models.HookOfInstallation {
+		if s.UploadHook.URL == "" {
+			return errHookGone
+		}
+		n.Target, n.Secret.URL, n.Secret.Secret = models.MaskURL(s.UploadHook.URL), s.UploadHook.URL, s.UploadHook.Secret
+		return nil
+	}
 	namespace, err := tx.NamespaceByID(ctx, n.NamespaceID)
 	if errors.Is(err, models.ErrNotFound) {
 		return errHookGone

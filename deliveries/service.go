@@ -40,6 +40,8 @@ type Options struct {
 	Mail *mailer.Server
 	// MayDecide says whether somebody may decide a confirmation.
 	MayDecide executions.Decider
+	// UploadHook is told of every upload.
+	UploadHook UploadHook
 	// PublicURL begins links; without one messages have none. ConfirmationURL makes those of confirmations of it, of the
 	// project's name and the code.
 	PublicURL       string
@@ -89,21 +91,35 @@ func New(o Options) *Service {
 // Register adds the metrics to a registry.
 func (s *Service) Register(r prometheus.Registerer) { r.MustRegister(s.sent) }
 
-// Create records deliveries in the surrounding transaction. Their workflows are started after its commit. One that is too
-// long to be recorded is logged and left out: it would be so in every repetition, and what it tells of must not fail over it.
+// Create records deliveries in the surrounding transaction, those without a key in one statement. Their workflows are started
+// after its commit. One that is too long to be recorded is logged and left out: it would be so in every repetition, and what
+// it tells of must not fail over it.
 func (s *Service) Create(ctx context.Context, tx *models.Store, list ...models.NewDelivery) error {
+	var plain []models.NewDelivery
 	for _, n := range list {
-		d, isNew, err := tx.CreateDelivery(ctx, n)
-		if errors.Is(err, models.ErrDeliveryTooLong) {
-			s.Log.Error("a message cannot be sent", "source", n.Source, "event", n.Event, "notification", n.NotificationID, "hook", n.Hook, "execution", n.ExecutionID, "error", err)
+		if len(n.Body) > models.MaxDeliveryBody {
+			s.Log.Error("a message cannot be sent", "source", n.Source, "event", n.Event, "notification", n.NotificationID, "hook", n.Hook, "execution", n.ExecutionID,
+				"error", models.ErrDeliveryTooLong)
 			continue
 		}
+		if n.DedupeKey == "" && !n.Child {
+			plain = append(plain, n)
+			continue
+		}
+		d, isNew, err := tx.CreateDelivery(ctx, n)
 		if err != nil {
 			return err
 		}
 		if isNew && !d.Child {
 			s.StartAfterCommit(tx, d.ID)
 		}
+	}
+	ids, err := tx.CreateDeliveries(ctx, plain)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		s.StartAfterCommit(tx, id)
 	}
 	return nil
 }
@@ -174,7 +190,7 @@ func (s *Service) Redeliver(ctx context.Context, tx *models.Store, d *models.Del
 	case models.DeliveryOfNotification:
 		err = readdressByRule(ctx, tx, &n)
 	case models.DeliveryOfHook:
-		err = readdressByHook(ctx, tx, &n)
+		err = s.readdressByHook(ctx, tx, &n)
 	}
 	if err != nil {
 		return nil, err

@@ -13,7 +13,7 @@ import (
 
 // The settings that each type of hook has. "secret" signs deliveries.
 var hookSettings = map[string][]string{
-	"slack":  {"url", "username", "icon_emoji"},
+	"slack":  {"url", "username", "icon_emoji", "secret"},
 	"events": {"url", "secret"},
 	"build":  {"url", "secret"},
 }

@@ -25,6 +25,10 @@ const (
 	DeliveryOfStep         = "step"         // the step webhook-trigger of a pipeline
 )
 
+// HookOfInstallation is the Hook of what goes to the address that the server's configuration names: it belongs to no project
+// and no namespace.
+const HookOfInstallation = "installation/upload"
+
 // Limits of deliveries.
 const (
 	// DeliveryAttempts is how often a delivery is tried where it does not say: over about four hours.
@@ -47,12 +51,11 @@ type Delivery struct {
 	Source    string
 	// Event is what happened, as in NEW_UPLOAD or failed.
 	Event string
-	// ProjectID and NamespaceID say whose roles decide who may read it; at least one is set, except for namespaces without
-	// a project.
+	// ProjectID and NamespaceID say whose roles decide who may read it. Neither is set of what belongs to the installation.
 	ProjectID   string
 	NamespaceID string
-	// NotificationID is the rule, Hook the hook (as in namespace/slack, unit/web/events), ExecutionID and ConfirmationID
-	// what it is about.
+	// NotificationID is the rule, Hook the hook (as in namespace/slack, unit/web/events, or HookOfInstallation), ExecutionID
+	// and ConfirmationID what it is about.
 	NotificationID string
 	Hook           string
 	ExecutionID    string
@@ -136,11 +139,10 @@ type NewDelivery struct {
 // around it can go on.
 var ErrDeliveryTooLong = errors.New("the delivery is too long to be recorded")
 
-// CreateDelivery records a delivery; in a transaction, it goes out if and only if that commits. Where the key is known it
-// gives that delivery and false. ErrDeliveryTooLong.
-func (s *Store) CreateDelivery(ctx context.Context, n NewDelivery) (*Delivery, bool, error) {
+// newDelivery is a delivery as it is stored. ErrDeliveryTooLong.
+func (s *Store) newDelivery(n NewDelivery) (*Delivery, error) {
 	if len(n.Body) > MaxDeliveryBody {
-		return nil, false, fmt.Errorf("%w: its body has %d bytes, more than %d", ErrDeliveryTooLong, len(n.Body), MaxDeliveryBody)
+		return nil, fmt.Errorf("%w: its body has %d bytes, more than %d", ErrDeliveryTooLong, len(n.Body), MaxDeliveryBody)
 	}
 	now := s.Now()
 	d := &Delivery{ID: NewID(), Kind: n.Kind, Source: n.Source, Event: clean(n.Event), ProjectID: n.ProjectID, NamespaceID: n.NamespaceID, NotificationID: n.NotificationID,
@@ -156,7 +158,15 @@ func (s *Store) CreateDelivery(ctx context.Context, n NewDelivery) (*Delivery, b
 		d.DedupeKey = &n.DedupeKey
 	}
 	var err error
-	if d.Sealed, err = s.sealJSON(n.Secret, place("deliveries", "sealed", d.ID)); err != nil {
+	d.Sealed, err = s.sealJSON(n.Secret, place("deliveries", "sealed", d.ID))
+	return d, err
+}
+
+// CreateDelivery records a delivery; in a transaction, it goes out if and only if that commits. Where the key is known it
+// gives that delivery and false. ErrDeliveryTooLong.
+func (s *Store) CreateDelivery(ctx context.Context, n NewDelivery) (*Delivery, bool, error) {
+	d, err := s.newDelivery(n)
+	if err != nil {
 		return nil, false, err
 	}
 	// An error would end the caller's transaction on PostgreSQL, so a key that is taken is none.
@@ -169,6 +179,28 @@ func (s *Store) CreateDelivery(ctx context.Context, n NewDelivery) (*Delivery, b
 		return nil, false, err
 	}
 	return &old, false, nil
+}
+
+// CreateDeliveries is CreateDelivery for many at once, none of which has a key: on PostgreSQL in one statement, so that an
+// upload on which thousands of applications depend does not wait for thousands of round trips. It gives their ids.
+// ErrDeliveryTooLong, and then nothing was recorded.
+func (s *Store) CreateDeliveries(ctx context.Context, list []NewDelivery) ([]string, error) {
+	rows := make([]*Delivery, len(list))
+	ids := make([]string, len(list))
+	for i, n := range list {
+		if n.DedupeKey != "" {
+			return nil, errors.New("deliveries with a key are recorded one by one")
+		}
+		d, err := s.newDelivery(n)
+		if err != nil {
+			return nil, err
+		}
+		rows[i], ids[i] = d, d.ID
+	}
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	return ids, s.insertDeliveries(ctx, rows)
 }
 
 // DeliverySecret opens what is sealed of a delivery. Its Body is what is to be sent.
@@ -193,7 +225,8 @@ func (s *Store) DeliveryByID(ctx context.Context, id string) (*Delivery, error) 
 	return &d, nil
 }
 
-// DeliveryFilter selects deliveries. One of the first three members is required; the other empty ones select all.
+// DeliveryFilter selects deliveries. One of the first three members, or Hook with HookOfInstallation, is required; the other
+// empty ones select all.
 type DeliveryFilter struct {
 	ProjectID, NamespaceID, ExecutionID string
 	NotificationID, Hook, Source, Event string
@@ -209,7 +242,11 @@ func (s *Store) ListDeliveries(ctx context.Context, f DeliveryFilter) ([]Deliver
 	q := s.reader(ctx).Omit("sealed", "body")
 	for _, c := range [][2]string{{"project_id", f.ProjectID}, {"namespace_id", f.NamespaceID}, {"execution_id", f.ExecutionID}, {"notification_id", f.NotificationID},
 		{"hook", f.Hook}, {"source", f.Source}, {"event", f.Event}, {"status", string(f.Status)}} {
-		if c[1] != "" {
+		switch c[1] {
+		case "":
+		case HookOfInstallation:
+			q = q.Where("hook = '" + HookOfInstallation + "'") // as the condition of its index says it
+		default:
 			q = q.Where(c[0]+" = ?", clean(c[1]))
 		}
 	}

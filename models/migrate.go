@@ -26,6 +26,7 @@ var migrations = []*gormigrate.Migration{
 	migration0010Deliveries,
 	migration0011ReleaseSearch,
 	migration0012Assets,
+	migration0013InstallationDeliveries,
 }
 
 // Migrate brings the database to the newest schema. Several processes may call it at once: on PostgreSQL an advisory

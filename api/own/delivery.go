@@ -18,7 +18,8 @@ type Delivery struct {
 	Kind   string `json:"kind"`
 	Source string `json:"source"`
 	Event  string `json:"event"`
-	// Notification is the id of the rule, Hook the hook: namespace/slack, or unit/web/events of the application web.
+	// Notification is the id of the rule, Hook the hook: namespace/slack, unit/web/events of the application web, or
+	// installation/upload.
 	Notification string `json:"notification,omitempty"`
 	Hook         string `json:"hook,omitempty"`
 	Execution    string `json:"execution,omitempty"`
@@ -63,26 +64,30 @@ func (s *surface) deliveryRows() []api.Row {
 	var rows []api.Row
 	for _, of := range []struct {
 		path, operation, what string
-		on                    api.Resolver
-		action, read          string
+		may                   func(verb string) api.Permission
+		list, get, again      api.Handler
 	}{
-		{base + "projects/{project}/deliveries/", "Project", "of a project's notifications, confirmations and pipelines", s.onProject, "delivery:", ""},
-		{base + "namespaces/{namespace}/deliveries/", "Namespace", "of the hooks of a namespace and its applications", s.onNamespace, "hook-delivery:", "namespace:read"},
+		{base + "projects/{project}/deliveries/", "Project", "of a project's notifications, confirmations and pipelines",
+			func(verb string) api.Permission { return api.Permission{Action: "delivery:" + verb, On: s.onProject} },
+			api.Handle(s.listProjectDeliveries), api.Handle(s.getProjectDelivery), api.Handle(s.redeliverOfProject)},
+		{base + "namespaces/{namespace}/deliveries/", "Namespace", "of the hooks of a namespace and its applications",
+			func(verb string) api.Permission {
+				return api.Permission{Action: "hook-delivery:" + verb, On: s.onNamespace, ReadAction: "namespace:read"}
+			},
+			api.Handle(s.listNamespaceDeliveries), api.Handle(s.getNamespaceDelivery), api.Handle(s.redeliverOfNamespace)},
+		{base + "deliveries/", "Installation", "to the address that the server's configuration names for uploads",
+			func(verb string) api.Permission {
+				return api.Permission{Action: map[string]string{"read": "installation:read", "redeliver": "installation:update"}[verb]}
+			},
+			api.Handle(s.listInstallationDeliveries), api.Handle(s.getInstallationDelivery), api.Handle(s.redeliverOfInstallation)},
 	} {
-		may := func(verb string) api.Permission {
-			return api.Permission{Action: of.action + verb, On: of.on, ReadAction: of.read}
-		}
-		list, get, again := api.Handle(s.listProjectDeliveries), api.Handle(s.getProjectDelivery), api.Handle(s.redeliverOfProject)
-		if of.operation == "Namespace" {
-			list, get, again = api.Handle(s.listNamespaceDeliveries), api.Handle(s.getNamespaceDelivery), api.Handle(s.redeliverOfNamespace)
-		}
 		rows = append(rows,
 			api.Row{Method: http.MethodGet, Path: of.path, Operation: "list" + of.operation + "Deliveries", Summary: "List the webhooks and mails " + of.what + ", newest first.",
-				Permission: may("read"), Handler: list},
+				Permission: of.may("read"), Handler: of.list},
 			api.Row{Method: http.MethodGet, Path: of.path + "{delivery}/", Operation: "get" + of.operation + "Delivery", Summary: "Get a delivery, with every attempt and what was answered.",
-				Permission: may("read"), Handler: get},
+				Permission: of.may("read"), Handler: of.get},
 			api.Row{Method: http.MethodPost, Path: of.path + "{delivery}/redeliver", Operation: "redeliver" + of.operation + "Delivery",
-				Summary: "Send a delivery that has ended again, as a new one.", Permission: may("redeliver"), Success: http.StatusAccepted, Handler: again})
+				Summary: "Send a delivery that has ended again, as a new one.", Permission: of.may("redeliver"), Success: http.StatusAccepted, Handler: of.again})
 	}
 	return rows
 }
@@ -179,6 +184,18 @@ func (s *surface) listNamespaceDeliveries(ctx context.Context, r *namespaceDeliv
 	return s.listDeliveries(ctx, f)
 }
 
+type installationDeliveries struct {
+	Event    string `query:"event" validate:"max=64"`
+	Status   string `query:"status" validate:"omitempty,oneof=new running ok failed cancelled skipped"`
+	PageSize int    `query:"page_size" validate:"min=0,max=1000"`
+	// PageFrom is the id of a delivery: every item has a lower one.
+	PageFrom string `query:"page_from" validate:"max=100"`
+}
+
+func (s *surface) listInstallationDeliveries(ctx context.Context, r *installationDeliveries) ([]Delivery, error) {
+	return s.listDeliveries(ctx, models.DeliveryFilter{Hook: models.HookOfInstallation, Event: r.Event, Status: models.Status(r.Status), Before: r.PageFrom, Limit: r.PageSize})
+}
+
 type projectDelivery struct {
 	projectRequest
 	Delivery string `path:"delivery" validate:"max=100"`
@@ -186,6 +203,10 @@ type projectDelivery struct {
 
 type namespaceDelivery struct {
 	namespaceRequest
+	Delivery string `path:"delivery" validate:"max=100"`
+}
+
+type installationDelivery struct {
 	Delivery string `path:"delivery" validate:"max=100"`
 }
 
@@ -204,6 +225,16 @@ func ofProject(ctx context.Context) func(*models.Delivery) bool {
 
 func ofNamespace(ctx context.Context) func(*models.Delivery) bool {
 	return func(d *models.Delivery) bool { return d.NamespaceID == api.From(ctx).Resource.ID }
+}
+
+func ofInstallation(d *models.Delivery) bool { return d.Hook == models.HookOfInstallation }
+
+func (s *surface) getInstallationDelivery(ctx context.Context, r *installationDelivery) (*DeliveryDetail, error) {
+	return s.detail(ctx, r.Delivery, ofInstallation)
+}
+
+func (s *surface) redeliverOfInstallation(ctx context.Context, r *installationDelivery) (*Delivery, error) {
+	return s.redeliver(ctx, r.Delivery, ofInstallation, "installation:update")
 }
 
 func (s *surface) getProjectDelivery(ctx context.Context, r *projectDelivery) (*DeliveryDetail, error) {
@@ -267,6 +298,9 @@ func (s *surface) redeliver(ctx context.Context, id string, belongs func(*models
 func (s *surface) auditedProject(ctx context.Context, d *models.Delivery) string {
 	if d.ProjectID != "" {
 		return d.ProjectID
+	}
+	if d.NamespaceID == "" {
+		return ""
 	}
 	if p, err := s.Scopes.ProjectByID(ctx, api.From(ctx).Resource.Scopes[0]); err == nil {
 		return p.ID

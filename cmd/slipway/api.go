@@ -19,7 +19,7 @@ import (
 
 func newAPICommand() *cobra.Command {
 	var migrate bool
-	var listen, database, storage, auth string
+	var listen, database, storage, auth, webHook string
 	var development bool
 	cmd := &cobra.Command{
 		Use:   "api",
@@ -40,6 +40,7 @@ docs/configuration.md lists them. The flags are for the ones a first try needs.`
 					{"storage", func() { c.StorageURL = storage }},
 					{"auth", func() { c.Auth = auth }},
 					{"development", func() { c.Development = development }},
+					{"web-hook", func() { c.WebHook = config.Secret(webHook) }},
 				} {
 					if cmd.Flags().Changed(f.name) {
 						f.set()
@@ -53,17 +54,19 @@ docs/configuration.md lists them. The flags are for the ones a first try needs.`
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVar(&migrate, "migrate", false, "bring the database schema up to date first")
+	f.BoolVar(&migrate, "migrate", false, "bring the database schema up to date first; on SQLite that is always done")
 	f.StringVar(&listen, "listen", "", "address to listen on, host:port")
 	f.StringVar(&database, "database", "", "database: postgres://... or sqlite:PATH")
 	f.StringVar(&storage, "storage", "", "file storage: file:///folder, s3://bucket, gs://bucket, azblob://container")
 	f.StringVar(&auth, "auth", "", "token, basic or none")
+	f.StringVar(&webHook, "web-hook", "", "address that is told of every upload; workers, which upload what builds make, need SLIPWAY_WEB_HOOK")
 	f.BoolVar(&development, "development", false, "allow wiping the inventory; refused unless --auth none")
 	return cmd
 }
 
 func runAPI(ctx context.Context, cfg *config.Config, migrate bool) error {
-	a, err := app.Open(ctx, cfg, app.Options{Migrate: migrate, Process: "api"})
+	// A database that is a file belongs to this process, so there is nobody to ask before its schema changes.
+	a, err := app.Open(ctx, cfg, app.Options{Migrate: migrate || cfg.SQLite(), Process: "api"})
 	if err != nil {
 		return err
 	}

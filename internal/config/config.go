@@ -59,8 +59,9 @@ type Config struct {
 	DatabaseConnections int `env:"SLIPWAY_DATABASE_CONNECTIONS" yaml:"database_connections" envDefault:"32"`
 	// StorageURL is where files are kept: file:///folder, s3://, gs://, azblob://.
 	StorageURL string `env:"SLIPWAY_STORAGE_URL" yaml:"storage_url"`
-	// DataDir is for workspaces, known hosts and, where no key is configured, the key file.
-	DataDir string `env:"SLIPWAY_DATA_DIR" yaml:"data_dir" envDefault:"/var/lib/slipway"`
+	// DataDir is for workspaces, known hosts and, where no key is configured, the key file. "" becomes the folder of the
+	// database on SQLite, else /var/lib/slipway.
+	DataDir string `env:"SLIPWAY_DATA_DIR" yaml:"data_dir"`
 	// KeyFile is the keyset that encrypts at rest; "" is keyset.json in DataDir, made at the first start.
 	KeyFile string `env:"SLIPWAY_KEY_FILE" yaml:"key_file"`
 
@@ -115,6 +116,11 @@ type Config struct {
 	SMTPFrom string `env:"SLIPWAY_SMTP_FROM" yaml:"smtp_from"`
 	// DeliveryRetention is how long webhooks and mails that were sent, or given up, can be read.
 	DeliveryRetention time.Duration `env:"SLIPWAY_DELIVERY_RETENTION" yaml:"delivery_retention" envDefault:"720h"`
+
+	// WebHook is an address that is told of every upload to the inventory, in all namespaces, with the settings of the hooks
+	// that it concerns; "" for none. WebHookSecret signs what goes there.
+	WebHook       Secret `env:"SLIPWAY_WEB_HOOK" yaml:"web_hook"`
+	WebHookSecret Secret `env:"SLIPWAY_WEB_HOOK_SECRET" yaml:"web_hook_secret"`
 
 	// LogLevel is debug, info, warn or error; LogFormat text or json.
 	LogLevel  string `env:"SLIPWAY_LOG_LEVEL" yaml:"log_level" envDefault:"info"`
@@ -201,12 +207,45 @@ func expected(t reflect.Type) string {
 	return "a " + t.String()
 }
 
+// systemDataDir is where a service keeps its data.
+const systemDataDir = "/var/lib/slipway"
+
+// defaultDataDir is where data goes that nobody has named a place for. Whoever starts a server on an SQLite file need not be
+// allowed to write anywhere else. A key that is in the system's folder already is never left behind: without it nothing that
+// is sealed could be read.
+func (c *Config) defaultDataDir() string {
+	path, ok := c.sqlitePath()
+	if !ok {
+		return systemDataDir
+	}
+	if _, err := os.Stat(filepath.Join(systemDataDir, keysetFile)); err == nil {
+		return systemDataDir
+	}
+	if dir, err := filepath.Abs(filepath.Dir(path)); err == nil {
+		return dir
+	}
+	return filepath.Dir(path)
+}
+
+func (c *Config) sqlitePath() (string, bool) {
+	return strings.CutPrefix(string(c.DatabaseURL), "sqlite:")
+}
+
+// SQLite says that the database is a file, which one machine has to itself.
+func (c *Config) SQLite() bool {
+	_, ok := c.sqlitePath()
+	return ok
+}
+
+// keysetFile is the key's file in the data folder.
+const keysetFile = "keyset.json"
+
 // KeyPath is the file of the keyset that encrypts at rest.
 func (c *Config) KeyPath() string {
 	if c.KeyFile != "" {
 		return c.KeyFile
 	}
-	return filepath.Join(c.DataDir, "keyset.json")
+	return filepath.Join(c.DataDir, keysetFile)
 }
 
 // Proxies are the networks of TrustedProxies. A single address is a network of its own.
@@ -250,6 +289,9 @@ func (c *Config) Check() error {
 	} else if !strings.HasPrefix(string(c.DatabaseURL), "postgres") && !strings.HasPrefix(string(c.DatabaseURL), "sqlite:") {
 		bad("SLIPWAY_DATABASE_URL must start with postgres:// or sqlite:")
 	}
+	if c.DataDir == "" {
+		c.DataDir = c.defaultDataDir()
+	}
 	if c.StorageURL == "" {
 		c.StorageURL = (&url.URL{Scheme: "file", Path: filepath.Join(c.DataDir, "files")}).String()
 	}
@@ -263,6 +305,14 @@ func (c *Config) Check() error {
 		if u, err := url.Parse(address); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 			bad("%s is %q, expected an absolute http or https URL", name, address)
 		}
+	}
+	if c.WebHook != "" {
+		// The address itself may be a credential, so it is not repeated.
+		if u, err := url.Parse(string(c.WebHook)); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+			bad("SLIPWAY_WEB_HOOK is no absolute http or https URL")
+		}
+	} else if c.WebHookSecret != "" {
+		bad("SLIPWAY_WEB_HOOK_SECRET signs what goes to SLIPWAY_WEB_HOOK, which is not set")
 	}
 	if _, err := c.Proxies(); err != nil {
 		errs = append(errs, err)

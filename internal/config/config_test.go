@@ -67,6 +67,40 @@ func TestS26DevelopmentIsRefusedWithAuthentication(t *testing.T) {
 	require.NoError(t, err)
 }
 
+func TestWebHookIsChecked(t *testing.T) {
+	t.Setenv("SLIPWAY_DATABASE_URL", "sqlite:/tmp/a.db")
+	t.Setenv("SLIPWAY_WEB_HOOK_SECRET", "hunter2")
+	_, err := Load("")
+	require.ErrorContains(t, err, "SLIPWAY_WEB_HOOK, which is not set")
+	t.Setenv("SLIPWAY_WEB_HOOK", "events.example.com/hunter2")
+	_, err = Load("")
+	require.EqualError(t, err, "SLIPWAY_WEB_HOOK is no absolute http or https URL")
+	t.Setenv("SLIPWAY_WEB_HOOK", "https://events.example.com/hunter2")
+	c, err := Load("")
+	require.NoError(t, err)
+	require.NotContains(t, fmt.Sprintf("%v %+v", *c, c), "hunter2")
+}
+
+// Whoever starts a server on an SQLite file needs to name no other folder: what goes with the database lies beside it.
+func TestDataLiesBesideAnSQLiteFile(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("SLIPWAY_DATABASE_URL", "sqlite:"+filepath.Join(dir, "a.db"))
+	c, err := Load("")
+	require.NoError(t, err)
+	require.Equal(t, dir, c.DataDir)
+	require.Equal(t, filepath.Join(dir, "keyset.json"), c.KeyPath())
+	require.Equal(t, "file://"+filepath.Join(dir, "files"), c.StorageURL)
+	t.Setenv("SLIPWAY_DATA_DIR", "/srv/slipway")
+	c, err = Load("")
+	require.NoError(t, err)
+	require.Equal(t, "/srv/slipway", c.DataDir)
+	t.Setenv("SLIPWAY_DATA_DIR", "")
+	t.Setenv("SLIPWAY_DATABASE_URL", "postgres://h/db")
+	c, err = Load("")
+	require.NoError(t, err)
+	require.Equal(t, "/var/lib/slipway", c.DataDir)
+}
+
 func TestUnknownMembersOfTheFileAreRefused(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "slipway.yaml")
 	require.NoError(t, os.WriteFile(file, []byte("database: x\n"), 0o600))
