@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"time"
+
+	"slipway/internal/periodic"
 )
 
 // Every login and every script's run leaves a token behind. Ended ones are kept for a while, so that the list of tokens
@@ -14,22 +16,11 @@ const (
 
 // sweepTokens removes tokens that ended long ago, until ctx ends. Several processes may do so at once.
 func (a *App) sweepTokens(ctx context.Context) {
-	t := time.NewTicker(sweepTokensEvery)
-	defer t.Stop()
-	for {
+	periodic.Run(ctx, sweepTokensEvery, a.Log, "tokens that ended long ago could not be removed", func(ctx context.Context) error {
 		n, err := a.Store.DeleteEndedTokens(ctx, a.Store.Now().Add(-keepEndedTokens))
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			a.Log.WarnContext(ctx, "tokens that ended long ago could not be removed", "error", err)
-		case n > 0:
+		if n > 0 {
 			a.Log.InfoContext(ctx, "removed tokens that ended long ago", "count", n)
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-	}
+		return err
+	})
 }

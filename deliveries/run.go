@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 
+	"slipway/internal/periodic"
 	"slipway/models"
 )
 
@@ -26,23 +27,14 @@ const (
 // Run turns changes of status into deliveries, starts what nobody started, ends what was terminated, and removes what is
 // old, until ctx ends. Any number of processes may run it. Without Temporal, deliveries wait.
 func (s *Service) Run(ctx context.Context) {
-	t := time.NewTicker(s.Every)
-	defer t.Stop()
 	var expired time.Time
-	for {
+	periodic.Run(ctx, s.Every, s.Log, "deliveries could not all be looked after", func(ctx context.Context) error {
 		err := s.round(ctx)
 		if now := s.Store.Now(); err == nil && now.Sub(expired) >= expireEvery {
 			expired, err = now, s.expire(ctx)
 		}
-		if err != nil && ctx.Err() == nil {
-			s.Log.WarnContext(ctx, "deliveries could not all be looked after", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-	}
+		return err
+	})
 }
 
 // Start starts the workflows of deliveries that this process has made, as soon as they are committed, until ctx ends.

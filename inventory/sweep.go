@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"slipway/internal/periodic"
 )
 
 // SweepAfter is how old an unfinished upload must be before Sweep takes it for dead. An upload that takes longer is
@@ -38,20 +40,11 @@ func (s *Service) Sweep(ctx context.Context, t time.Time) (int, error) {
 
 // RunSweeper sweeps every hour until ctx ends.
 func (s *Service) RunSweeper(ctx context.Context) {
-	for {
+	periodic.Run(ctx, time.Hour, s.logger(), "sweeping broken uploads failed", func(ctx context.Context) error {
 		n, err := s.Sweep(ctx, s.Store.Now().Add(-SweepAfter))
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			s.logger().WarnContext(ctx, "sweeping broken uploads failed", "error", err)
-		case n > 0:
+		if n > 0 {
 			s.logger().InfoContext(ctx, "removed broken uploads", "count", n)
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(time.Hour):
-		}
-	}
+		return err
+	})
 }

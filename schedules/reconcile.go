@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"slipway/internal/periodic"
 	"slipway/internal/problem"
 	"slipway/models"
 )
@@ -22,10 +23,8 @@ func (s *Service) Reconcile(ctx context.Context, every time.Duration) {
 	if every == 0 {
 		every = reconcileEvery
 	}
-	t := time.NewTicker(every)
-	defer t.Stop()
 	var compared time.Time
-	for {
+	periodic.Run(ctx, every, s.Log, "the schedules could not be reconciled", func(ctx context.Context) error {
 		err := s.reconcileOnce(ctx)
 		if err == nil && time.Since(compared) >= compareEvery {
 			// At first all are written again: the rules of a time zone may have changed with the program.
@@ -33,15 +32,8 @@ func (s *Service) Reconcile(ctx context.Context, every time.Duration) {
 				compared = time.Now()
 			}
 		}
-		if err != nil && ctx.Err() == nil {
-			s.Log.WarnContext(ctx, "the schedules could not be reconciled", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-	}
+		return err
+	})
 }
 
 func (s *Service) reconcileOnce(ctx context.Context) error {
