@@ -31,10 +31,10 @@ func newAdminCommand(open func(ctx context.Context) (*models.Store, error)) *cob
 	a := &admin{open: open}
 	c := &cobra.Command{
 		Use:   "admin",
-		Short: "Manage users, teams, service accounts, tokens, organizations and grants in the database",
+		Short: "Manage users, teams, service accounts, tokens, organizations, grants and encryption keys",
 	}
 	c.PersistentFlags().StringVarP(&a.output, "output", "o", "table", "table or json")
-	c.AddCommand(a.userCommand(), a.teamCommand(), a.serviceAccountCommand(), a.tokenCommand(), a.organizationCommand(), a.grantCommand())
+	c.AddCommand(a.userCommand(), a.teamCommand(), a.serviceAccountCommand(), a.tokenCommand(), a.organizationCommand(), a.grantCommand(), a.keyCommand())
 	return c
 }
 

@@ -8,15 +8,15 @@ package keyring
 
 import (
 	"bytes"
-	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
@@ -29,8 +29,11 @@ var ErrDecrypt = errors.New("the stored value cannot be decrypted")
 
 // Keyring encrypts and decrypts. It is safe for concurrent use.
 type Keyring struct {
-	path    string // empty when the keys came as text
+	path    string
 	current atomic.Pointer[state]
+	// looked is when the file was last compared with what was read of it, in nanoseconds since 1970; file is what it was.
+	looked atomic.Int64
+	file   atomic.Pointer[fs.FileInfo]
 }
 
 type state struct {
@@ -52,20 +55,6 @@ func Open(path string) (*Keyring, error) {
 		return nil, fmt.Errorf("read the encryption keys: %w", err)
 	}
 	k := &Keyring{path: path}
-	return k, k.load(data)
-}
-
-// Parse reads a keyring from text, as Open's file holds it or that in base64; it is meant for an environment variable.
-func Parse(text string) (*Keyring, error) {
-	text = strings.TrimSpace(text)
-	data := []byte(text)
-	if !strings.HasPrefix(text, "{") {
-		var err error
-		if data, err = base64.StdEncoding.DecodeString(text); err != nil {
-			return nil, errors.New("read the encryption keys: they are neither JSON nor base64")
-		}
-	}
-	k := &Keyring{}
 	return k, k.load(data)
 }
 
@@ -157,6 +146,7 @@ func (k *Keyring) use(handle *keyset.Handle) error {
 // Encrypt encrypts a value. The associated data names the place the value belongs to, such as
 // "builds/private_key/0190...", and must be given again to decrypt it; see Place.
 func (k *Keyring) Encrypt(plain []byte, associated string) ([]byte, error) {
+	k.refresh()
 	sealed, err := k.current.Load().cipher.Encrypt(plain, []byte(associated))
 	if err != nil {
 		return nil, fmt.Errorf("encrypt: %w", err)
@@ -184,9 +174,6 @@ func (k *Keyring) Decrypt(sealed []byte, associated string) ([]byte, error) {
 // reload reads the file again, since another process may have added the key that encrypted a value. It reports whether
 // there are other keys now.
 func (k *Keyring) reload(old *state) bool {
-	if k.path == "" {
-		return false
-	}
 	data, err := read(k.path)
 	if err != nil {
 		return false
@@ -198,18 +185,75 @@ func (k *Keyring) reload(old *state) bool {
 	return k.load(data) == nil
 }
 
-// Place is the associated data of a value in a column of a row.
-func Place(table, column, id string) string { return table + "/" + column + "/" + id }
+// lookEvery is how long a process may go on encrypting with the old key after another one was made primary.
+const lookEvery = time.Second
 
-// Rotate adds a new key to the file and makes it the one that encrypts. What was encrypted before stays readable. Other
-// processes learn of the key when they meet a value encrypted with it.
+// refresh reads the file again where it is another one than before. It is asked before something is encrypted: whoever only
+// encrypts would never meet a value that tells of the new key.
+func (k *Keyring) refresh() {
+	now, last := time.Now().UnixNano(), k.looked.Load()
+	if now-last < int64(lookEvery) || !k.looked.CompareAndSwap(last, now) {
+		return
+	}
+	info, err := os.Stat(k.path)
+	if err != nil {
+		return // what is known still holds
+	}
+	if was := k.file.Swap(&info); was == nil || !os.SameFile(*was, info) || !(*was).ModTime().Equal(info.ModTime()) {
+		k.reload(k.current.Load())
+	}
+}
+
+// KeyOf names the key of the keyring that a value was encrypted with; false is for what this package did not encrypt.
+func KeyOf(sealed []byte) (uint32, bool) {
+	// The data key comes first, behind its length in four bytes; it is encrypted in tink's format: a byte that is 1, the id
+	// of the key in four bytes, the ciphertext.
+	if len(sealed) < 9 || sealed[4] != 1 {
+		return 0, false
+	}
+	return binary.BigEndian.Uint32(sealed[5:9]), true
+}
+
+// Primary is the key that encrypts.
+func (k *Keyring) Primary() uint32 { return k.current.Load().handle.KeysetInfo().GetPrimaryKeyId() }
+
+// IDs are the keys in the order in which they were added.
+func (k *Keyring) IDs() []uint32 {
+	var ids []uint32
+	for _, key := range k.current.Load().handle.KeysetInfo().GetKeyInfo() {
+		ids = append(ids, key.GetKeyId())
+	}
+	return ids
+}
+
+// Add adds a new key to the file, which encrypts nothing yet: where every machine has a copy of the file, all must have
+// the key before anything is encrypted with it. It gives the key.
+func (k *Keyring) Add() (uint32, error) {
+	var id uint32
+	err := k.change(func(m *keyset.Manager) (err error) {
+		id, err = m.Add(aead.AES256GCMKeyTemplate())
+		return err
+	})
+	return id, err
+}
+
+// Rotate makes the newest key of the file the one that encrypts; where it is that already, a new one is added before. What
+// was encrypted before stays readable. Other processes learn of the key within a second, and at once when they meet a
+// value encrypted with it.
 func (k *Keyring) Rotate() error {
 	return k.change(func(m *keyset.Manager) error {
-		id, err := m.Add(aead.AES256GCMKeyTemplate())
+		handle, err := m.Handle()
 		if err != nil {
 			return err
 		}
-		return m.SetPrimary(id)
+		info := handle.KeysetInfo()
+		newest := info.GetKeyInfo()[len(info.GetKeyInfo())-1].GetKeyId()
+		if newest == info.GetPrimaryKeyId() {
+			if newest, err = m.Add(aead.AES256GCMKeyTemplate()); err != nil {
+				return err
+			}
+		}
+		return m.SetPrimary(newest)
 	})
 }
 
@@ -233,14 +277,8 @@ func (k *Keyring) Prune() error {
 	})
 }
 
-// Keys is the number of keys, for the operator.
-func (k *Keyring) Keys() int { return k.current.Load().handle.Len() }
-
 // change changes the file's keys as one step, also among several processes.
 func (k *Keyring) change(apply func(*keyset.Manager) error) error {
-	if k.path == "" {
-		return errors.New("the encryption keys were given as text, so they must be changed where that text is kept")
-	}
 	lock, err := os.OpenFile(k.path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("change the encryption keys: %w", err)
@@ -276,10 +314,4 @@ func (k *Keyring) change(apply func(*keyset.Manager) error) error {
 		return fmt.Errorf("change the encryption keys: %w", err)
 	}
 	return k.use(handle)
-}
-
-// Export is the keyring as text for Parse. Whoever has it can read everything.
-func (k *Keyring) Export() (string, error) {
-	data, err := serialize(k.current.Load().handle)
-	return base64.StdEncoding.EncodeToString(data), err
 }

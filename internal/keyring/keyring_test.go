@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -42,7 +43,7 @@ func TestS11EncryptionFailsClosed(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 
-	place := Place("builds", "private_key", "1")
+	place := "builds/private_key/1"
 	value := sealed(t, k, "a very secret key", place)
 	requirePlain(t, k, value, place, "a very secret key")
 	requirePlain(t, open(t, path), value, place, "a very secret key")
@@ -51,7 +52,7 @@ func TestS11EncryptionFailsClosed(t *testing.T) {
 	require.NoError(t, err)
 	requirePlain(t, k, empty, place, "")
 
-	for _, other := range []string{Place("builds", "private_key", "2"), Place("builds", "password", "1"), Place("tokens", "private_key", "1"), ""} {
+	for _, other := range []string{"builds/private_key/2", "builds/password/1", "tokens/private_key/1", ""} {
 		_, err := k.Decrypt(value, other)
 		require.ErrorIs(t, err, ErrDecrypt)
 	}
@@ -75,25 +76,48 @@ func TestS11Rotation(t *testing.T) {
 	k, other := open(t, path), open(t, path)
 	old := sealed(t, k, "old value", "p")
 	require.NoError(t, k.Rotate())
-	require.Equal(t, 2, k.Keys())
+	require.Len(t, k.IDs(), 2)
 	fresh := sealed(t, k, "new value", "p")
 	for _, ring := range []*Keyring{k, other, open(t, path)} {
 		requirePlain(t, ring, old, "p", "old value")
 		requirePlain(t, ring, fresh, "p", "new value")
 	}
-	require.Equal(t, 2, other.Keys())
+	require.Len(t, other.IDs(), 2)
 	info, err := os.Stat(path)
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 
 	require.NoError(t, k.Prune())
-	require.Equal(t, 1, k.Keys())
+	require.Len(t, k.IDs(), 1)
 	requirePlain(t, k, fresh, "p", "new value")
+	key, ok := KeyOf(fresh)
+	require.True(t, ok)
+	require.Equal(t, k.Primary(), key)
 	_, err = k.Decrypt(old, "p")
 	require.ErrorIs(t, err, ErrDecrypt)
 	left, err := filepath.Glob(path + "*")
 	require.NoError(t, err)
 	require.ElementsMatch(t, []string{path, path + ".lock"}, left)
+}
+
+// S11: where machines have copies of the file, a key is known everywhere before it encrypts anything; a process that only
+// encrypts takes it up as well.
+func TestS11AddThenRotate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys.json")
+	k, other := open(t, path), open(t, path)
+	first := k.Primary()
+	added, err := k.Add()
+	require.NoError(t, err)
+	require.Equal(t, first, k.Primary())
+	require.NoError(t, k.Rotate())
+	require.Equal(t, added, k.Primary(), "the key that was added, not another one")
+	require.Equal(t, []uint32{first, added}, k.IDs())
+	require.Eventually(t, func() bool {
+		key, ok := KeyOf(sealed(t, other, "value", "p"))
+		return ok && key == added
+	}, 10*time.Second, 10*time.Millisecond)
+	_, ok := KeyOf([]byte("not encrypted at all"))
+	require.False(t, ok)
 }
 
 // Processes that start at the same time, or rotate at the same time, end up with the same keys and lose none.
@@ -122,7 +146,7 @@ func TestS11AtTheSameTime(t *testing.T) {
 		})
 	}
 	group.Wait()
-	require.Equal(t, len(rings)+1, open(t, path).Keys())
+	require.Len(t, open(t, path).IDs(), len(rings)+1)
 	for i, k := range rings {
 		value := sealed(t, k, fmt.Sprint("value", i), "p")
 		for _, reader := range rings {
@@ -151,22 +175,6 @@ func TestS11BadKeyFiles(t *testing.T) {
 	}
 	_, err = Open(filepath.Join(path, "below-a-file"))
 	require.Error(t, err)
-}
-
-func TestKeysAsText(t *testing.T) {
-	k := open(t, filepath.Join(t.TempDir(), "keys.json"))
-	value := sealed(t, k, "value", "p")
-	text, err := k.Export()
-	require.NoError(t, err)
-	given, err := Parse(text + "\n")
-	require.NoError(t, err)
-	requirePlain(t, given, value, "p", "value")
-	require.ErrorContains(t, given.Rotate(), "given as text")
-	for _, bad := range []string{"", "secret-text", "c2VjcmV0", "{}"} {
-		_, err := Parse(bad)
-		require.ErrorContains(t, err, "read the encryption keys")
-		require.NotContains(t, err.Error(), "secret-text")
-	}
 }
 
 func FuzzDecrypt(f *testing.F) {
