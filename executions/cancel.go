@@ -55,9 +55,11 @@ func (s *Service) cancelAll(ctx context.Context, e *models.Execution) error {
 	if err != nil {
 		return err
 	}
-	told := make(chan error, 1)
+	var untold error
+	told := make(chan struct{})
 	go func() {
-		err := s.tellCancel(ctx, e.ID)
+		defer close(told)
+		untold = s.tellCancel(ctx, e.ID)
 		tell, cancel := context.WithTimeout(ctx, s.cfg.StartTimeout)
 		defer cancel()
 		for _, id := range below {
@@ -66,20 +68,19 @@ func (s *Service) cancelAll(ctx context.Context, e *models.Execution) error {
 				break
 			}
 		}
-		told <- err
 	}()
 	wait := time.NewTimer(tellFirst)
 	defer wait.Stop()
 	select {
-	case err = <-told:
-		told <- err
+	case <-told:
 	case <-wait.C:
 	}
 	ids, err := s.store.OpenDescendants(ctx, e.ID, "")
 	for _, id := range ids {
 		s.bus.Publish(ctx, cancelTopic(id))
 	}
-	return errors.Join(err, <-told)
+	<-told
+	return errors.Join(err, untold)
 }
 
 // stopCleanUp tells a pipeline that was cancelled before that it is cancelled again, and the pipelines below it: where one
