@@ -28,30 +28,27 @@ func (p migratedPool) GetDBConn() (*sql.DB, error) { return p.DB, nil }
 
 // QueryContext is that of sql.DB.
 func (p migratedPool) QueryContext(ctx context.Context, query string, args ...any) (rows *sql.Rows, err error) {
-	for range maxStalePlans {
-		if rows, err = p.DB.QueryContext(ctx, query, args...); !isStalePlan(err) {
-			break
-		}
-	}
+	untilPlanned(func() error { rows, err = p.DB.QueryContext(ctx, query, args...); return err })
 	return rows, err
 }
 
 // QueryRowContext is that of sql.DB.
 func (p migratedPool) QueryRowContext(ctx context.Context, query string, args ...any) (row *sql.Row) {
-	for range maxStalePlans {
-		if row = p.DB.QueryRowContext(ctx, query, args...); !isStalePlan(row.Err()) {
-			break
-		}
-	}
+	untilPlanned(func() error { row = p.DB.QueryRowContext(ctx, query, args...); return row.Err() })
 	return row
 }
 
 // ExecContext is that of sql.DB.
 func (p migratedPool) ExecContext(ctx context.Context, query string, args ...any) (res sql.Result, err error) {
+	untilPlanned(func() error { res, err = p.DB.ExecContext(ctx, query, args...); return err })
+	return res, err
+}
+
+// untilPlanned runs a statement again while its plan is stale.
+func untilPlanned(run func() error) {
 	for range maxStalePlans {
-		if res, err = p.DB.ExecContext(ctx, query, args...); !isStalePlan(err) {
-			break
+		if !isStalePlan(run()) {
+			return
 		}
 	}
-	return res, err
 }
