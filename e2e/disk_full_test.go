@@ -40,11 +40,8 @@ func (s *stack) onSmallDisk(name, dir string, size int, args []string, extra ...
 	}
 	require.NoError(s.t, os.MkdirAll(dir, 0o755))
 	mount := fmt.Sprintf(`mount -t tmpfs -o size=%dm,mode=755 slipway "$0" && exec "$@"`, size)
-	p := &process{name: name, t: s.t, out: &output{}, done: make(chan struct{})}
-	p.cmd = exec.Command(unshare, append([]string{flags, "sh", "-c", mount, dir, binary(s.t)}, args...)...)
-	p.cmd.Env = append(append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir, "SLIPWAY_DATA_DIR=" + dir}, s.env()...), extra...)
-	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
-	p.run()
+	p := s.startProgram(name, unshare, append([]string{flags, "sh", "-c", mount, dir, binary(s.t)}, args...),
+		append([]string{"HOME=" + dir, "TMPDIR=" + dir, "SLIPWAY_DATA_DIR=" + dir}, extra...)...)
 	return &smallDisk{t: s.t, path: dir, p: p}
 }
 

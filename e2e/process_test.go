@@ -48,7 +48,8 @@ func (s *stack) start(name string, args []string, extra ...string) *process {
 	return s.startProgram(name, binary(s.t), args, extra...)
 }
 
-// startProgram is start for another build of the command.
+// startProgram is start for another program than slipway of this build. The process ends with the test, which shows what it
+// printed where it fails.
 func (s *stack) startProgram(name, program string, args []string, extra ...string) *process {
 	s.t.Helper()
 	p := &process{name: name, t: s.t, out: &output{}, done: make(chan struct{})}
@@ -58,13 +59,6 @@ func (s *stack) startProgram(name, program string, args []string, extra ...strin
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + os.TempDir(), "SLIPWAY_DATA_DIR=" + dir}, s.env()...)
 	p.cmd.Env = append(p.cmd.Env, extra...)
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
-	p.run()
-	return p
-}
-
-// run starts the process, which ends with the test, and shows what it printed where the test fails.
-func (p *process) run() {
-	p.t.Helper()
 	// A test process that is killed must leave nothing behind.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	require.NoError(p.t, p.cmd.Start())
@@ -78,6 +72,7 @@ func (p *process) run() {
 		}
 		p.kill()
 	})
+	return p
 }
 
 func tail(text string, n int) string {
