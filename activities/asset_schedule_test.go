@@ -76,7 +76,7 @@ func TestAssetScanScheduleOnTemporal(t *testing.T) {
 	require.NoError(t, err)
 	fire(1)
 	require.Len(t, scans(), 2, "it is skipped")
-	_, err = s.store.FinishExecution(ctx, open.ID, models.StatusOK, "", nil)
+	_, err = s.store.FinishExecution(ctx, open.ID, models.StatusOK, "")
 	require.NoError(t, err)
 	fire(2)
 	require.Len(t, scans(), 3)

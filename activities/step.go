@@ -131,8 +131,7 @@ func (s *stepper) child(ctx context.Context, run *workflows.StepRun, n models.Ne
 			}
 		}
 		run.ChildID = child.ID
-		run.Workflow, run.TaskQueue = executions.WorkflowFor(child)
-		run.ScriptQueue = executions.ScriptQueue(child)
+		run.Workflow, run.TaskQueue, run.ScriptQueue = executions.WorkflowFor(child)
 		r := s.row(run, models.StatusRunning)
 		r.ChildID = child.ID
 		return tx.PutSteps(ctx, r)

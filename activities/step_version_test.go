@@ -30,7 +30,7 @@ func TestWhatAPipelineMadeIsAskedOnce(t *testing.T) {
 				e, _, err := store.CreateExecution(ctx, n)
 				require.NoError(t, err)
 				require.NoError(t, store.SetResult(ctx, e.ID, result))
-				_, err = store.FinishExecution(ctx, e.ID, status, "", nil)
+				_, err = store.FinishExecution(ctx, e.ID, status, "")
 				require.NoError(t, err)
 				return e.ID
 			}

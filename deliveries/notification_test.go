@@ -43,7 +43,7 @@ func (k *kit) ends(e *models.Execution, to models.Status, reason string) {
 		_, err := k.store.ClaimExecution(k.t.Context(), e.ID, "run", nil)
 		require.NoError(k.t, err)
 	}
-	_, err := k.store.FinishExecution(k.t.Context(), e.ID, to, reason, nil)
+	_, err := k.store.FinishExecution(k.t.Context(), e.ID, to, reason)
 	require.NoError(k.t, err)
 }
 
@@ -158,7 +158,7 @@ func TestCrashesNeitherLoseNorDoubleNotifications(t *testing.T) {
 		e := k.execution(models.KindBuild, "web", nil)
 		undone := errors.New("the connection is lost")
 		require.ErrorIs(t, k.store.Tx(ctx, func(tx *models.Store) error {
-			if _, err := tx.FinishExecution(ctx, e.ID, models.StatusFailed, "", nil); err != nil {
+			if _, err := tx.FinishExecution(ctx, e.ID, models.StatusFailed, ""); err != nil {
 				return err
 			}
 			return undone

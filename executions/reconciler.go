@@ -8,6 +8,7 @@ import (
 
 	"go.temporal.io/api/enums/v1"
 
+	"slipway/internal/periodic"
 	"slipway/models"
 	"slipway/workflows"
 )
@@ -46,18 +47,9 @@ func (c ReconcileConfig) withDefaults() ReconcileConfig {
 // are shared out with SKIP LOCKED.
 func (s *Service) Reconcile(ctx context.Context) {
 	cfg := s.cfg.Reconcile.withDefaults()
-	t := time.NewTicker(cfg.Every)
-	defer t.Stop()
-	for {
-		if err := s.reconcileOnce(ctx, cfg); err != nil && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "the reconciler could not finish its round", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-	}
+	periodic.Run(ctx, cfg.Every, s.log, "the reconciler could not finish its round", func(ctx context.Context) error {
+		return s.reconcileOnce(ctx, cfg)
+	})
 }
 
 func (s *Service) reconcileOnce(ctx context.Context, cfg ReconcileConfig) error {
@@ -200,7 +192,7 @@ func (s *Service) terminationReason(ctx context.Context, id, runID string) strin
 
 // End ends an execution and does what follows; see Ended. An execution that had ended is left alone: false.
 func (s *Service) End(ctx context.Context, id, kind string, status models.Status, reason string) (bool, error) {
-	next, err := s.store.FinishExecution(ctx, id, status, reason, nil)
+	next, err := s.store.FinishExecution(ctx, id, status, reason)
 	if errors.Is(err, models.ErrFinal) {
 		return false, nil
 	}

@@ -94,13 +94,15 @@ func WorkflowOf(kind string) (workflow, queue string) {
 	return kind, kind
 }
 
-// WorkflowFor is WorkflowOf for an execution that is started now.
-func WorkflowFor(e *models.Execution) (workflow, queue string) {
+// WorkflowFor is WorkflowOf for an execution that is started now, with workflows.Input.ScriptQueue of it: its queue where
+// nothing has to be decided before its scripts run, else "".
+func WorkflowFor(e *models.Execution) (workflow, queue, scriptQueue string) {
 	workflow, queue = WorkflowOf(e.Kind)
-	if ScriptQueue(e) != "" {
-		workflow = workflows.DirectBuildWorkflow
+	var d models.BuildDefinition
+	if e.Kind == models.KindBuild && e.Status == models.StatusNew && e.DefinitionInto(&d) == nil && d.Direct() {
+		workflow, scriptQueue = workflows.DirectBuildWorkflow, QueueOf(e)
 	}
-	return workflow, queue
+	return workflow, queue, scriptQueue
 }
 
 // QueueOf is the task queue of the activity that runs an execution's scripts: its own, or its kind's.
@@ -110,16 +112,6 @@ func QueueOf(e *models.Execution) string {
 	}
 	_, queue := WorkflowOf(e.Kind)
 	return queue
-}
-
-// ScriptQueue is workflows.Input.ScriptQueue of an execution: its queue where nothing has to be decided before its scripts
-// run, else "".
-func ScriptQueue(e *models.Execution) string {
-	var d models.BuildDefinition
-	if e.Kind != models.KindBuild || e.Status != models.StatusNew || e.DefinitionInto(&d) != nil || !d.Direct() {
-		return ""
-	}
-	return QueueOf(e)
 }
 
 // isGone says that a workflow does not exist or has closed: there is nobody to tell.

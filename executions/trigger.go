@@ -171,7 +171,7 @@ func (s *Service) overloaded(ctx context.Context, err error, began time.Time) bo
 func (s *Service) start(ctx context.Context, e *models.Execution) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.StartTimeout)
 	defer cancel()
-	name, queue := WorkflowFor(e)
+	name, queue, scripts := WorkflowFor(e)
 	o := client.StartWorkflowOptions{
 		ID:                       e.ID,
 		TaskQueue:                queue,
@@ -183,7 +183,7 @@ func (s *Service) start(ctx context.Context, e *models.Execution) error {
 	if s.cfg.SearchAttributes() {
 		o.TypedSearchAttributes = s.attributes(e)
 	}
-	_, err := s.client.ExecuteWorkflow(ctx, o, name, workflows.Input{ExecutionID: e.ID, Attributes: s.cfg.SearchAttributes(), ScriptQueue: ScriptQueue(e)})
+	_, err := s.client.ExecuteWorkflow(ctx, o, name, workflows.Input{ExecutionID: e.ID, Attributes: s.cfg.SearchAttributes(), ScriptQueue: scripts})
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
 	if err == nil || errors.As(err, &started) {
 		s.answered.Store(time.Now().UnixNano())

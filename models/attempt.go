@@ -97,7 +97,7 @@ func (s *Store) EndAttempt(ctx context.Context, a AttemptEnd) (ended bool, next 
 			return nil
 		}
 		var err error
-		next, err = tx.FinishExecution(ctx, a.ExecutionID, a.Status, a.Reason, nil)
+		next, err = tx.FinishExecution(ctx, a.ExecutionID, a.Status, a.Reason)
 		if errors.Is(err, ErrFinal) {
 			return nil
 		}

@@ -59,7 +59,7 @@ func TestS24AnExecutionIsRecordedWithItsLine(t *testing.T) {
 			require.Equal(t, i == 0, first)
 		}
 		require.Len(t, lines(), 3)
-		_, err = s.FinishExecution(ctx, e.ID, StatusCancelled, "", nil)
+		_, err = s.FinishExecution(ctx, e.ID, StatusCancelled, "")
 		require.NoError(t, err)
 		_, err = s.RequestCancel(ctx, e.ID, "ann", &AuditEntry{Action: "build:cancel", ProjectID: "p"})
 		require.ErrorIs(t, err, ErrFinal)

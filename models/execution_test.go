@@ -104,7 +104,7 @@ func TestAnExecutionEndsOnce(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 10 {
 			wg.Go(func() {
-				_, err := s.FinishExecution(ctx, e.ID, StatusFailed, fmt.Sprint(i), nil)
+				_, err := s.FinishExecution(ctx, e.ID, StatusFailed, fmt.Sprint(i))
 				ends.Store(i, err)
 			})
 		}
@@ -151,7 +151,7 @@ func TestR7LocksAreGrantedInOrderAllOrNone(t *testing.T) {
 			return !c.Waiting
 		}
 		end := func(e *Execution) []string {
-			next, err := s.FinishExecution(ctx, e.ID, StatusOK, "", nil)
+			next, err := s.FinishExecution(ctx, e.ID, StatusOK, "")
 			require.NoError(t, err)
 			return next
 		}
@@ -195,13 +195,13 @@ func TestR7TicketsDrawnBeforeTheClaimKeepTheirOrder(t *testing.T) {
 		c, err = s.ClaimExecution(ctx, deploy.ID, "run", change("x"))
 		require.NoError(t, err)
 		require.False(t, c.Waiting)
-		next, err := s.FinishExecution(ctx, deploy.ID, StatusOK, "", nil)
+		next, err := s.FinishExecution(ctx, deploy.ID, StatusOK, "")
 		require.NoError(t, err)
 		require.Equal(t, []string{smoke.ID}, next)
 		// A grant that came before the claim is seen by the claim.
 		late := newExecution(t, s, "late")
 		require.NoError(t, s.Tx(ctx, func(tx *Store) error { return tx.QueueForLocks(ctx, late, []string{"x"}) }))
-		_, err = s.FinishExecution(ctx, smoke.ID, StatusOK, "", nil)
+		_, err = s.FinishExecution(ctx, smoke.ID, StatusOK, "")
 		require.NoError(t, err)
 		c, err = s.ClaimExecution(ctx, late.ID, "run", change("x"))
 		require.NoError(t, err)
@@ -257,7 +257,7 @@ func TestR7LocksNeverOverlapUnderLoad(t *testing.T) {
 				delete(held, n)
 			}
 			mu.Unlock()
-			next, err := s.FinishExecution(ctx, id, StatusOK, "", nil)
+			next, err := s.FinishExecution(ctx, id, StatusOK, "")
 			require.NoError(t, err)
 			for _, n := range next {
 				start(n)
@@ -405,7 +405,7 @@ func TestR10OpenDescendantsAreThoseBelow(t *testing.T) {
 		inner, ended := below("inner", nested), below("ended", nested)
 		deep := below("deep", ended)
 		below("other", nil)
-		_, err := s.FinishExecution(t.Context(), ended.ID, StatusFailed, "over", nil)
+		_, err := s.FinishExecution(t.Context(), ended.ID, StatusFailed, "over")
 		require.NoError(t, err)
 		for _, c := range []struct {
 			of   *Execution

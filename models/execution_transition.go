@@ -101,21 +101,21 @@ func (s *Store) SetExecutionStatus(ctx context.Context, id string, to Status, se
 // FinishExecution ends an execution, whoever noticed the end: its workflow, the trigger or the reconciler. In the same
 // transaction it frees the locks; the executions that hold one of them now are returned, to be signalled. It returns
 // ErrFinal where the row had ended before.
-func (s *Store) FinishExecution(ctx context.Context, id string, to Status, reason string, result *Result) ([]string, error) {
-	return s.finish(ctx, id, to, reason, result, openStatuses)
+func (s *Store) FinishExecution(ctx context.Context, id string, to Status, reason string) ([]string, error) {
+	return s.finish(ctx, id, to, reason, openStatuses)
 }
 
 // AbandonExecution ends an execution that no workflow has claimed. ErrFinal says that one has, or that it had ended.
 func (s *Store) AbandonExecution(ctx context.Context, id, reason string) error {
-	_, err := s.finish(ctx, id, StatusAbandoned, reason, nil, []Status{StatusNew})
+	_, err := s.finish(ctx, id, StatusAbandoned, reason, []Status{StatusNew})
 	return err
 }
 
-func (s *Store) finish(ctx context.Context, id string, to Status, reason string, result *Result, from []Status) ([]string, error) {
+func (s *Store) finish(ctx context.Context, id string, to Status, reason string, from []Status) ([]string, error) {
 	if !to.Final() {
 		return nil, fmt.Errorf("status %s does not end an execution", to)
 	}
-	if result == nil && !s.inTx {
+	if !s.inTx {
 		if done, err := s.finishAlone(ctx, id, to, reason, from); done || err != nil {
 			return nil, err
 		}
@@ -137,11 +137,6 @@ func (s *Store) finish(ctx context.Context, id string, to Status, reason string,
 		}
 		if len(ended) == 0 {
 			return ErrFinal
-		}
-		if result != nil {
-			if err := tx.SetResult(ctx, id, *result); err != nil {
-				return err
-			}
 		}
 		if ended[0].Locks {
 			var err error

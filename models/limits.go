@@ -245,7 +245,7 @@ func (s *Store) skip(ctx context.Context, e *Execution, l Limits, runningID stri
 		return err
 	}
 	e.Status, e.Reason = StatusSkipped, fmt.Sprintf("skipped: #%d runs, and at most %d may side by side", running.Number, l.MaxParallel)
-	_, err := s.finish(ctx, e.ID, e.Status, e.Reason, nil, []Status{StatusNew})
+	_, err := s.finish(ctx, e.ID, e.Status, e.Reason, []Status{StatusNew})
 	now := s.Now()
 	e.FinishedAt = &now
 	return err

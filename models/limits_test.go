@@ -107,7 +107,7 @@ func (h *shop) admit(e *Execution) *Claim {
 
 func (h *shop) end(e *Execution) []string {
 	h.t.Helper()
-	next, err := h.s.FinishExecution(h.t.Context(), e.ID, StatusOK, "", nil)
+	next, err := h.s.FinishExecution(h.t.Context(), e.ID, StatusOK, "")
 	require.NoError(h.t, err)
 	return next
 }
@@ -264,7 +264,7 @@ func TestOlderExecutionsThatEndMeanwhile(t *testing.T) {
 		for range 20 {
 			var wg sync.WaitGroup
 			wg.Go(func() {
-				if _, err := s.FinishExecution(t.Context(), last.ID, StatusOK, "", nil); err != nil {
+				if _, err := s.FinishExecution(t.Context(), last.ID, StatusOK, ""); err != nil {
 					t.Error(err)
 				}
 			})

@@ -61,7 +61,7 @@ func TestRunsAtWorkAreNotForgotten(t *testing.T) {
 		require.Equal(t, first.ID, list[len(list)-1].ID)
 		require.Len(t, list, keepRuns+2)
 
-		_, err = s.FinishExecution(ctx, e.ID, StatusOK, "", nil)
+		_, err = s.FinishExecution(ctx, e.ID, StatusOK, "")
 		require.NoError(t, err)
 		place(1001)
 		list, err = s.ListRuns(ctx, c.ID, "", 1000)

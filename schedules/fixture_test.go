@@ -180,7 +180,7 @@ func (x *fixture) runs(c *models.Schedule) []models.ScheduleRun {
 // end ends the execution of the run at a place.
 func (x *fixture) end(c *models.Schedule, place int, status models.Status) {
 	x.t.Helper()
-	_, err := x.store.FinishExecution(x.t.Context(), x.runs(c)[place].ExecutionID, status, "", nil)
+	_, err := x.store.FinishExecution(x.t.Context(), x.runs(c)[place].ExecutionID, status, "")
 	require.NoError(x.t, err)
 }
 

@@ -151,7 +151,7 @@ func TestSearchThatTakesLong(t *testing.T) {
 	list, err := s.store.ListExecutions(t.Context(), models.ExecutionFilter{Kind: models.KindAssetSearch})
 	require.NoError(t, err)
 	e = &list[0]
-	_, err = s.store.FinishExecution(t.Context(), e.ID, models.StatusFailed, "its workflow was terminated", nil)
+	_, err = s.store.FinishExecution(t.Context(), e.ID, models.StatusFailed, "its workflow was terminated")
 	require.NoError(t, err)
 	failed := s.get(t, path)
 	require.Equal(t, 500, failed.status)

@@ -152,7 +152,7 @@ func TestBuildExecutions(t *testing.T) {
 		require.Empty(t, walter.post(web+"executions/"+first+"/cancel", nil).ok())
 		require.Empty(t, walter.post(web+"executions/"+first+"/cancel", nil).ok())
 		require.Contains(t, walter.post(web+"executions/"+first+"/retry", nil).is(http.StatusConflict), "has not ended")
-		_, err := k.store.FinishExecution(ctx, first, models.StatusCancelled, "cancelled by walter", nil)
+		_, err := k.store.FinishExecution(ctx, first, models.StatusCancelled, "cancelled by walter")
 		require.NoError(t, err)
 		e = walter.get(web + "executions/" + first + "/").object()
 		require.Equal(t, []any{"failed", "cancelled", "cancelled by walter"}, []any{e["status"], e["outcome"], e["reason"]})
@@ -200,7 +200,7 @@ func TestBuildExecutions(t *testing.T) {
 			require.Contains(t, k.as("olga").delete(path).is(http.StatusConflict), "execution 3 of build 'web' is new: cancel it or wait for its end first")
 		}
 		for _, id := range []string{second, again} {
-			_, err := k.store.FinishExecution(ctx, id, models.StatusOK, "", nil)
+			_, err := k.store.FinishExecution(ctx, id, models.StatusOK, "")
 			require.NoError(t, err)
 		}
 		require.Equal(t, "ok", walter.get(web).object()["status"])
@@ -336,6 +336,6 @@ func TestProjectsByGroup(t *testing.T) {
 // finish ends an execution well.
 func finish(k *kit, id string) {
 	k.t.Helper()
-	_, err := k.store.FinishExecution(context.Background(), id, models.StatusOK, "", nil)
+	_, err := k.store.FinishExecution(context.Background(), id, models.StatusOK, "")
 	require.NoError(k.t, err)
 }

@@ -161,7 +161,7 @@ func TestConfirmationAfterTheEnd(t *testing.T) {
 	k := onSQLite(t)
 	ship(k)
 	id, code := waiting(k, "", "")
-	_, err := k.store.FinishExecution(context.Background(), id, models.StatusCancelled, "cancelled by walter", nil)
+	_, err := k.store.FinishExecution(context.Background(), id, models.StatusCancelled, "cancelled by walter")
 	require.NoError(t, err)
 	require.Contains(t, k.as("walter").with("Accept", json_).get(link(id, code, "approve")).is(http.StatusConflict), "the pipeline's execution has ended")
 	page := k.as("walter").get(link(id, code, "approve")).ok()

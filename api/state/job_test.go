@@ -158,7 +158,7 @@ func TestDeploymentJobExecutions(t *testing.T) {
 
 		require.Empty(t, walter.post(path+"executions/"+ids[0]+"/cancel", nil).ok())
 		for _, id := range ids {
-			_, err := k.store.FinishExecution(ctx, id, models.StatusFailed, "script deploy.sh exited with status 3", nil)
+			_, err := k.store.FinishExecution(ctx, id, models.StatusFailed, "script deploy.sh exited with status 3")
 			require.NoError(t, err)
 		}
 		again := walter.post(path+"executions/"+ids[0]+"/retry", nil).id()

@@ -164,7 +164,7 @@ func TestRetriesCleanUpAgain(t *testing.T) {
 	for phase, status := range []models.Status{models.StatusOK, models.StatusFailed, models.StatusOK} {
 		require.NoError(t, k.store.PutSteps(t.Context(), models.ExecutionStep{ExecutionID: id, Phase: phase, Step: 0, Status: status}))
 	}
-	_, err := k.store.FinishExecution(t.Context(), id, models.StatusFailed, "step second: boom", nil)
+	_, err := k.store.FinishExecution(t.Context(), id, models.StatusFailed, "step second: boom")
 	require.NoError(t, err)
 	again := k.as("walter").post(path+"executions/"+id+"/retry", nil).id()
 	steps, err := k.store.StepsOf(t.Context(), again)

@@ -92,7 +92,7 @@ func TestLogsAfterTheEnd(t *testing.T) {
 		}
 	}
 	same()
-	_, err := k.store.FinishExecution(ctx, id, models.StatusOK, "", nil)
+	_, err := k.store.FinishExecution(ctx, id, models.StatusOK, "")
 	require.NoError(t, err)
 	same()
 	chunks, err := k.store.LogChunks(ctx, id, 0, 1000)
@@ -148,7 +148,7 @@ func TestS5OnlyTheRunWritesItsLogs(t *testing.T) {
 	}
 	run(token).post(path+"logs", strings.Repeat("x", 5<<20)).is(http.StatusRequestEntityTooLarge)
 
-	_, err := k.store.FinishExecution(context.Background(), id, models.StatusOK, "", nil)
+	_, err := k.store.FinishExecution(context.Background(), id, models.StatusOK, "")
 	require.NoError(t, err)
 	require.Contains(t, run(token).post(path+"logs", line(1)).is(http.StatusConflict), "its log is closed")
 }
@@ -202,7 +202,7 @@ func TestR15FollowLogs(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, line(4), item)
 		run.post(path+"logs", lines(5, 6)).ok()
-		_, err = k.store.FinishExecution(context.Background(), id, models.StatusFailed, "", nil)
+		_, err = k.store.FinishExecution(context.Background(), id, models.StatusFailed, "")
 		require.NoError(t, err)
 		k.service.LogWritten(context.Background(), id)
 		item, err = readLine(t, conn)
@@ -247,7 +247,7 @@ func TestFollowLogsAsEvents(t *testing.T) {
 	require.Contains(t, next(), "id: 2\ndata: {")
 	run.post(path+"logs", lines(3, 4)).ok()
 	require.Contains(t, next(), `"message":"line 3"`)
-	_, err = k.store.FinishExecution(context.Background(), id, models.StatusOK, "", nil)
+	_, err = k.store.FinishExecution(context.Background(), id, models.StatusOK, "")
 	require.NoError(t, err)
 	k.service.LogWritten(context.Background(), id)
 	require.Equal(t, "event: end\ndata: ok", next())

@@ -191,7 +191,8 @@ func TestPipelineExecutions(t *testing.T) {
 		child, _, err := k.store.CreateExecution(ctx, models.NewExecution{Kind: models.KindBuild, ProjectID: row.ProjectID, SubjectID: models.NewID(), SubjectName: "web",
 			ParentID: id, RootID: id, Trigger: models.Trigger{Type: "pipeline"}, Definition: models.BuildDefinition{Name: "web"}})
 		require.NoError(t, err)
-		_, err = k.store.FinishExecution(ctx, child.ID, models.StatusOK, "", &models.Result{Releases: []models.ReleaseResult{{Release: "shop-ns/web-v0.1.7", Pushed: true}}})
+		require.NoError(t, k.store.SetResult(ctx, child.ID, models.Result{Releases: []models.ReleaseResult{{Release: "shop-ns/web-v0.1.7", Pushed: true}}}))
+		_, err = k.store.FinishExecution(ctx, child.ID, models.StatusOK, "")
 		require.NoError(t, err)
 		require.NoError(t, k.store.PutSteps(ctx, models.ExecutionStep{ExecutionID: id, Phase: 0, Step: 0, Status: models.StatusOK, ChildID: child.ID},
 			models.ExecutionStep{ExecutionID: id, Phase: 1, Step: 0, Status: models.StatusSkipped},
@@ -230,7 +231,7 @@ func TestPipelineExecutions(t *testing.T) {
 		}
 
 		require.Empty(t, k.as("walter").post(pipelines+"by-name/ship/executions/"+id+"/cancel", nil).ok())
-		_, err = k.store.FinishExecution(ctx, id, models.StatusCancelled, "", nil)
+		_, err = k.store.FinishExecution(ctx, id, models.StatusCancelled, "")
 		require.NoError(t, err)
 		retry := pipelines + "by-name/ship/executions/" + id + "/retry"
 		again := k.as("walter").post(retry, nil).id()
