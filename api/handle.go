@@ -159,6 +159,9 @@ func (s *Server) decode(sh *shape, row *Row, v reflect.Value, w http.ResponseWri
 		case inPath:
 			texts = []string{r.param(f.name)}
 		case inQuery:
+			if s.surfaceOf(row).OwnQuery {
+				continue
+			}
 			if query == nil {
 				query = r.HTTP.URL.Query()
 			}

@@ -20,6 +20,9 @@ type Surface struct {
 	Strict bool
 	// MaxBody is the limit of JSON bodies in bytes; 0 means 1 MiB.
 	MaxBody int64
+	// OwnQuery surfaces read the query themselves, from the raw text. Query fields of their requests name the parameters and
+	// stay empty.
+	OwnQuery bool
 	// WriteResult writes a good answer; nil means WriteJSON.
 	WriteResult func(w http.ResponseWriter, r *http.Request, status int, v any)
 	// WriteError writes an error. The request id is in the response header X-Request-Id already.

@@ -37,6 +37,9 @@ func BadParameter(parameter, code, message string) error {
 	return &problem.Error{Kind: problem.Invalid, Message: message, Cause: &Fault{Code: code, Parameter: parameter, Position: rsql.NoPosition, message: message}}
 }
 
+// BadText is the problem of a query parameter whose text is wrong at a place.
+func BadText(parameter string, err *rsql.Error) error { return place(parameter).wrong(err) }
+
 // BadPointer is the problem of a member of the body.
 func BadPointer(pointer, message string) error {
 	return &problem.Error{Kind: problem.Invalid, Message: message, Cause: &Fault{Code: CodeInvalidBody, Pointer: pointer, Position: rsql.NoPosition, message: message}}

@@ -62,6 +62,8 @@ type Value struct {
 	Key   string // of an object
 	Value string
 	Count int64
+	// Detail is what the assets of a group have, where it was asked for.
+	Detail *models.GroupDetail
 }
 
 // Values is a page of values.
@@ -78,6 +80,9 @@ type GroupRequest struct {
 	Filter  *string
 	// Sort is count (the default), -count, value or -value. Equal counts are sorted by value.
 	Sort string
+	// Labels, Tags and Times ask for more than the number, BuiltAt as in models.GroupDetailQuery.
+	Labels, Tags, Times bool
+	BuiltAt             string
 	Paging
 }
 
@@ -118,18 +123,20 @@ func (s *Service) GroupValues(ctx context.Context, r GroupRequest) (*Values, err
 	if q.Organizations, err = s.organizations(ctx, r.Scope); err != nil {
 		return nil, err
 	}
-	var found []models.FacetValue
-	var more bool
-	err = s.inFilterTime(ctx, r.Filter, func(ctx context.Context) error {
-		found, more, err = s.store.ListFacets(ctx, q)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
 	out := &Values{Field: field}
-	for _, f := range found {
-		out.Values = append(out.Values, Value{ID: valueID(r.Scope.Kind, "group", field.Name, f.Value), Value: f.Value, Count: f.Count})
+	var more bool
+	read := func(ctx context.Context) error {
+		var found []models.FacetValue
+		if found, more, err = s.store.ListFacets(ctx, q); err != nil {
+			return err
+		}
+		for _, f := range found {
+			out.Values = append(out.Values, Value{ID: valueID(r.Scope.Kind, "group", field.Name, f.Value), Value: f.Value, Count: f.Count})
+		}
+		return s.groupDetails(ctx, r, q, out.Values)
+	}
+	if err := s.inFilterTime(ctx, r.Filter, read); err != nil {
+		return nil, err
 	}
 	hasNext, hasPrev := around(r.Paging, more)
 	cursorOf := func(v Value) (string, error) {
@@ -148,6 +155,25 @@ func (s *Service) GroupValues(ctx context.Context, r GroupRequest) (*Values, err
 		}
 	}
 	return out, nil
+}
+
+// groupDetails adds what was asked for to the groups of a page.
+func (s *Service) groupDetails(ctx context.Context, r GroupRequest, q models.FacetQuery, groups []Value) error {
+	if !r.Labels && !r.Tags && !r.Times {
+		return nil
+	}
+	d := models.GroupDetailQuery{Organizations: q.Organizations, Field: q.Field, Filter: q.Filter, Labels: r.Labels, Tags: r.Tags, Times: r.Times, BuiltAt: r.BuiltAt}
+	for _, g := range groups {
+		d.Values = append(d.Values, g.Value)
+	}
+	details, err := s.store.GroupDetails(ctx, d)
+	if err != nil {
+		return err
+	}
+	for i := range groups {
+		groups[i].Detail = details[groups[i].Value]
+	}
+	return nil
 }
 
 // SuggestRequest asks for values that complete what somebody types.

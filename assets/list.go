@@ -77,7 +77,8 @@ func (s *Service) inFilterTime(ctx context.Context, filter *string, run func(ctx
 	defer cancel()
 	err := run(limited)
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
-		return BadParameter("filter", string(rsql.CodeTooComplex), fmt.Sprintf("the filter takes longer than %s over these assets: ask for less at once, or begin a search, which may take longer", s.cfg.FilterTime))
+		return BadText("filter", &rsql.Error{Code: rsql.CodeTooComplex, Expected: []string{"a filter that asks for less at once", "a search, which may take longer"},
+			Detail: fmt.Sprintf("the filter takes longer than %s over these assets", s.cfg.FilterTime)})
 	}
 	return err
 }

@@ -41,8 +41,19 @@ type resource struct {
 	Meta          *resourceMeta `json:"meta,omitempty"`
 }
 
+// resourceMeta is what is told of a group. What was not asked for is absent; images have neither issues nor a risk score.
 type resourceMeta struct {
-	Count int64 `json:"count"`
+	Count      int64      `json:"count"`
+	Labels     []string   `json:"labels,omitzero"`
+	Tags       []groupTag `json:"tags,omitzero"`
+	BuiltAt    *time.Time `json:"built_at,omitempty"`
+	LastSeenAt *time.Time `json:"last_seen_at,omitempty"`
+	UpdatedAt  *time.Time `json:"updated_at,omitempty"`
+}
+
+type groupTag struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
 }
 
 type related struct {
@@ -123,7 +134,11 @@ func (c *call) image(a *models.Asset) resource {
 			}
 		}
 	}
-	return resource{Type: models.AssetTypeContainerImage, ID: a.ID, Attributes: attributes, Links: &pageLinks{Self: c.withVersion(c.base() + "/" + a.ID)}}
+	var shown any = attributes
+	if !c.allFields {
+		shown = sparseAttributes{attributes, c.fields}
+	}
+	return resource{Type: models.AssetTypeContainerImage, ID: a.ID, Attributes: shown, Links: &pageLinks{Self: c.withVersion(c.base() + "/" + a.ID)}}
 }
 
 // filled leaves out empty lists and objects.

@@ -50,8 +50,13 @@ func (c *call) fieldDocument(list []assets.Field, of, below string) (*document, 
 	return &document{Data: data, Links: pageLinks{Self: links(c.http, c.parameters, "", "").Self}}, nil
 }
 
-// groupFields answers GET on groups.
+// groupFields answers GET on groups. All are on one page, so that no cursor is one of this list; on filters they are ignored.
 func (s *surface) groupFields(_ context.Context, c *call) (*document, error) {
+	for _, name := range []string{"starting_after", "ending_before"} {
+		if _, ok := c.parameters[name]; ok {
+			return nil, assets.BadParameter(name, string(rsql.CodeInvalidCursor), "the list has one page: it gave no cursor")
+		}
+	}
 	return c.fieldDocument(assets.GroupFields(c.scope), "group_fields", "/groups/")
 }
 
@@ -74,7 +79,12 @@ func (s *surface) groupValues(ctx context.Context, c *call) (*document, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := s.Service.GroupValues(ctx, assets.GroupRequest{Scope: c.scope, FieldID: id, Filter: c.parameters.text("filter"), Sort: c.parameters["sort"], Paging: paging})
+	fields, err := c.parameters.metaFields()
+	if err != nil {
+		return nil, err
+	}
+	v, err := s.Service.GroupValues(ctx, assets.GroupRequest{Scope: c.scope, FieldID: id, Filter: c.parameters.text("filter"), Sort: c.parameters["sort"], Paging: paging,
+		Labels: fields["labels"], Tags: fields["tags"], Times: fields["built_at"] || fields["last_seen_at"] || fields["updated_at"], BuiltAt: c.parameters["aggregate[built_at]"]})
 	if err != nil {
 		return nil, err
 	}
@@ -83,9 +93,36 @@ func (s *surface) groupValues(ctx context.Context, c *call) (*document, error) {
 		v.Values, v.Next, v.Prev = nil, "", ""
 	}
 	for _, x := range v.Values {
-		data = append(data, resource{Type: "group_values", ID: x.ID, Attributes: valueAttributes{Value: &x.Value}, Meta: &resourceMeta{Count: x.Count}})
+		data = append(data, resource{Type: "group_values", ID: x.ID, Attributes: valueAttributes{Value: &x.Value}, Meta: groupMeta(x, fields)})
 	}
 	return &document{Data: data, Links: links(c.http, c.parameters, v.Next, v.Prev)}, nil
+}
+
+// groupMeta is what is told of a group: its number always, the rest where it is asked for.
+func groupMeta(v assets.Value, fields map[string]bool) *resourceMeta {
+	m := &resourceMeta{Count: v.Count}
+	if v.Detail == nil {
+		return m
+	}
+	if fields["labels"] {
+		m.Labels = append([]string{}, v.Detail.Labels...)
+	}
+	if fields["tags"] {
+		m.Tags = make([]groupTag, len(v.Detail.Tags))
+		for i, t := range v.Detail.Tags {
+			m.Tags[i] = groupTag{t.Key, t.Value}
+		}
+	}
+	if fields["built_at"] {
+		m.BuiltAt = v.Detail.BuiltAt
+	}
+	if fields["last_seen_at"] {
+		m.LastSeenAt = v.Detail.LastSeenAt
+	}
+	if fields["updated_at"] {
+		m.UpdatedAt = v.Detail.UpdatedAt
+	}
+	return m
 }
 
 // filterValues answers GET on the values of a filter field.

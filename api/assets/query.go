@@ -33,19 +33,47 @@ func readQuery(raw string, allowed []string) (parameters, error) {
 		if !slices.Contains(allowed, name) {
 			return nil, assets.BadParameter(shown(name), assets.CodeUnknownParameter, "unknown parameter, expected "+strings.Join(allowed, ", "))
 		}
+		bad := func(position int, detail, expected string) error {
+			return assets.BadText(name, &rsql.Error{Code: rsql.CodeInvalidQuery, Position: position, Detail: detail, Expected: []string{expected}})
+		}
 		if _, twice := p[name]; twice {
-			return nil, assets.BadParameter(name, string(rsql.CodeInvalidQuery), "the parameter is there more than once")
+			return nil, bad(0, "the parameter is there more than once", "it once")
 		}
 		value, err := url.QueryUnescape(valueText)
 		if err != nil {
-			return nil, assets.BadParameter(name, string(rsql.CodeInvalidQuery), "the value holds a percent sign that starts no escape, expected two hexadecimal digits after each %, and %25 for a percent sign")
+			return nil, bad(badEscape(valueText), "a percent sign starts no escape", "two hexadecimal digits behind it, or %25 for a percent sign")
 		}
 		if !utf8.ValidString(value) {
-			return nil, assets.BadParameter(name, string(rsql.CodeInvalidQuery), "the value is not UTF-8")
+			return nil, bad(utf8.RuneCountInString(value[:validPrefix(value)]), "the value is not UTF-8", "text in UTF-8")
 		}
 		p[name] = value
 	}
 	return p, nil
+}
+
+// badEscape counts the characters of a decoded value before the first percent sign that starts no escape.
+func badEscape(text string) int {
+	hex := func(at int) bool { return at < len(text) && strings.IndexByte("0123456789abcdefABCDEF", text[at]) >= 0 }
+	for at := 0; ; at++ {
+		next := strings.IndexByte(text[at:], '%')
+		if next < 0 {
+			return 0 // not reached: there is one
+		}
+		if at += next; !hex(at+1) || !hex(at+2) {
+			before, _ := url.QueryUnescape(text[:at])
+			return utf8.RuneCountInString(before)
+		}
+	}
+}
+
+// validPrefix is how many bytes of a text are UTF-8, from its start.
+func validPrefix(text string) int {
+	for i, r := range text {
+		if _, size := utf8.DecodeRuneInString(text[i:]); r == utf8.RuneError && size == 1 {
+			return i
+		}
+	}
+	return len(text)
 }
 
 // shown shortens a name that the client made up.
@@ -113,6 +141,39 @@ func (p parameters) count() (string, error) {
 		return "", assets.BadParameter("meta_count", assets.CodeInvalidParameter, "expected with or only")
 	}
 	return v, nil
+}
+
+// groupMetaFields are what meta_fields can name.
+var groupMetaFields = []string{"count", "labels", "tags", "issues", "risk_score", "built_at", "last_seen_at", "updated_at"}
+
+// aggregates are the parameters that say of which asset of a group a member of its meta is.
+var aggregates = map[string][]string{"aggregate[built_at]": {"max", "min", "first", "last"}, "aggregate[issues]": {"first", "last", "sum"}}
+
+// metaFields reads meta_fields, and checks the parameters beside it.
+func (p parameters) metaFields() (map[string]bool, error) {
+	for name, allowed := range aggregates {
+		if v, ok := p[name]; ok && !slices.Contains(allowed, v) {
+			return nil, assets.BadParameter(name, assets.CodeInvalidParameter, "expected one of "+strings.Join(allowed, ", "))
+		}
+	}
+	v, ok := p["meta_fields"]
+	if !ok {
+		return nil, nil
+	}
+	fields := map[string]bool{}
+	for name := range strings.SplitSeq(v, ",") {
+		switch {
+		case name == "all":
+			for _, f := range groupMetaFields {
+				fields[f] = true
+			}
+		case slices.Contains(groupMetaFields, name):
+			fields[name] = true
+		default:
+			return nil, assets.BadParameter("meta_fields", assets.CodeInvalidParameter, "expected all, or a list of "+strings.Join(groupMetaFields, ", "))
+		}
+	}
+	return fields, nil
 }
 
 // images says whether asset_types, where it is given, names container images: it is the only type there is.

@@ -36,8 +36,12 @@ type (
 		StartingAfter string `query:"starting_after"`
 		EndingBefore  string `query:"ending_before"`
 	}
+	sparseQuery struct {
+		Fields string `query:"fields[container_images]"`
+	}
 	listQuery struct {
 		versionQuery
+		sparseQuery
 		Filter string `query:"filter"`
 		Sort   string `query:"sort"`
 		pageQuery
@@ -45,6 +49,7 @@ type (
 	}
 	resultsQuery struct {
 		versionQuery
+		sparseQuery
 		Sort string `query:"sort"`
 		pageQuery
 	}
@@ -55,8 +60,11 @@ type (
 	}
 	groupQuery struct {
 		fieldsQuery
-		Filter string `query:"filter"`
-		Sort   string `query:"sort"`
+		Filter          string `query:"filter"`
+		Sort            string `query:"sort"`
+		MetaFields      string `query:"meta_fields"`
+		AggregateBuilt  string `query:"aggregate[built_at]"`
+		AggregateIssues string `query:"aggregate[issues]"`
 	}
 	suggestQuery struct {
 		versionQuery
@@ -107,16 +115,19 @@ type (
 		inTenant
 		onAsset
 		versionQuery
+		sparseQuery
 	}
 	getInOrg struct {
 		inOrg
 		onAsset
 		versionQuery
+		sparseQuery
 	}
 	getInGroup struct {
 		inGroup
 		onAsset
 		versionQuery
+		sparseQuery
 	}
 
 	updateInTenant struct {

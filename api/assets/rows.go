@@ -111,6 +111,9 @@ type call struct {
 	scope      assets.Scope
 	parameters parameters
 	body       []byte
+	// fields are the attributes of images that are asked for, unless allFields.
+	fields    []string
+	allFields bool
 }
 
 // uuidParam gives a path parameter in its canonical spelling. What is no UUID is the id of nothing.
@@ -147,6 +150,9 @@ func handle[Req, Res any](operation func(ctx context.Context, c *call) (Res, err
 			if err := checkVersion(v, time.Now()); err != nil {
 				return none, err
 			}
+		}
+		if c.fields, c.allFields, err = c.parameters.imageFields(); err != nil {
+			return none, err
 		}
 		if b, ok := any(req).(interface{ content() []byte }); ok {
 			c.body = b.content()

@@ -54,6 +54,7 @@ func Surface() *api.Surface {
 		Prefixes:    []string{"/tenants/", "/orgs/", "/groups/"},
 		Strict:      true,
 		MaxBody:     1 << 20,
+		OwnQuery:    true,
 		WriteResult: writeResult,
 		WriteError:  writeError,
 	}

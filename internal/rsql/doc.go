@@ -7,9 +7,8 @@
 // The grammar is that of jirutka/rsql-parser 2.1.0. It differs in three points: the word operators "and" and "or" are
 // case-insensitive, TAB, CR and LF outside quotes are blanks, and NUL is refused because PostgreSQL text cannot hold it.
 //
-// A filter goes through three steps, each with its own errors:
+// A filter goes through two steps, each with its own errors:
 //
-//   - [ReadFilter] takes the filter out of a raw URL query. Go's own parser cannot: it drops a pair with a raw ";".
 //   - [Parse] gives the tree of the filter, or an [Error] with the position and what was expected there.
 //   - [Fields.Compile] checks the tree against a table of fields and gives a [Condition] for PostgreSQL or SQLite, in
 //     which every value is a bound parameter.

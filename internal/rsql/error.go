@@ -19,7 +19,8 @@ const (
 	CodeInvalidValue Code = "invalid-value"
 	// CodeTooComplex: the filter is over one of the limits of this package.
 	CodeTooComplex Code = "filter-too-complex"
-	// CodeInvalidQuery: the URL query cannot be decoded, or holds the parameter more than once.
+	// CodeInvalidQuery: the URL query cannot be decoded, or holds the parameter more than once. Whoever reads it says so:
+	// net/url drops a pair with a raw ";" in it, and with it a whole filter.
 	CodeInvalidQuery Code = "invalid-query"
 	// CodeInvalidSort: the sort parameter is wrong.
 	CodeInvalidSort Code = "invalid-sort"
@@ -27,16 +28,16 @@ const (
 	CodeInvalidCursor Code = "invalid-cursor"
 )
 
-// NoPosition is the Position of an Error that concerns the whole text.
+// NoPosition is the Position of an Error that has none: that of a cursor.
 const NoPosition = -1
 
 // Error is a mistake in what a client sent. Its texts are meant for that client and hold no internals.
 type Error struct {
 	Code Code
 	// Position is where the mistake is: the number of characters (Unicode code points, not bytes) before it in the
-	// decoded filter, sort or cursor. A filter that ends too early has its length here. NoPosition if there is none.
+	// decoded filter or sort. A filter that ends too early has its length here. NoPosition for a cursor.
 	Position int
-	// Expected lists what would have been right at the position; empty if a list would not help.
+	// Expected lists what would have been right at the position. Only errors of cursors have none.
 	Expected []string
 	// Detail says what is wrong, without the position and without Expected.
 	Detail string

@@ -11,15 +11,19 @@ import (
 // An empty or blank filter is an error: a caller for whom it means "all" asks before it parses.
 func Parse(filter string) (Node, error) {
 	if len(filter) > MaxBytes {
-		return nil, &Error{Code: CodeTooComplex, Position: NoPosition,
-			Detail: fmt.Sprintf("the filter has %d bytes, the limit is %d", len(filter), MaxBytes)}
+		end := MaxBytes
+		for end > 0 && !utf8.RuneStart(filter[end]) {
+			end--
+		}
+		return nil, &Error{Code: CodeTooComplex, Position: utf8.RuneCountInString(filter[:end]), Expected: []string{fmt.Sprintf("at most %d bytes", MaxBytes)},
+			Detail: fmt.Sprintf("the filter has %d bytes", len(filter))}
 	}
 	if !utf8.ValidString(filter) {
-		return nil, &Error{Code: CodeInvalidFilter, Position: firstInvalid(filter), Detail: "the filter is not valid UTF-8"}
+		return nil, &Error{Code: CodeInvalidFilter, Position: firstInvalid(filter), Expected: []string{"text in UTF-8"}, Detail: "the filter is not valid UTF-8"}
 	}
 	if before, _, found := strings.Cut(filter, "\x00"); found {
 		return nil, &Error{Code: CodeInvalidFilter, Position: utf8.RuneCountInString(before),
-			Detail: "the filter holds a NUL character"}
+			Expected: []string{"any other character"}, Detail: "the filter holds a NUL character"}
 	}
 	p := parser{lexer: lexer{runes: []rune(filter)}}
 	if err := p.advance(); err != nil {
@@ -72,8 +76,9 @@ func (p *parser) unexpected(expected ...string) error {
 		Detail: "unexpected " + p.current.describe()}
 }
 
-func (p *parser) tooComplex(position int, format string, args ...any) error {
-	return &Error{Code: CodeTooComplex, Position: position, Detail: fmt.Sprintf(format, args...)}
+// tooComplex is the error of a limit: what there are more of than the limit allows, at a position.
+func (p *parser) tooComplex(position, limit int, what string) error {
+	return &Error{Code: CodeTooComplex, Position: position, Expected: []string{fmt.Sprintf("at most %d %s", limit, what)}, Detail: "too many " + what}
 }
 
 // or reads: and { OR and }
@@ -121,7 +126,7 @@ func (p *parser) constraint() (Node, error) {
 		return nil, p.unexpected("a field", `"("`)
 	}
 	if p.depth == MaxDepth {
-		return nil, p.tooComplex(p.current.position, "parentheses nest deeper than %d", MaxDepth)
+		return nil, p.tooComplex(p.current.position, MaxDepth, "parentheses inside each other")
 	}
 	p.depth++
 	if err := p.advance(); err != nil {
@@ -142,7 +147,7 @@ func (p *parser) constraint() (Node, error) {
 func (p *parser) comparison() (Node, error) {
 	comparison := &Comparison{Field: p.current.text, Position: p.current.position}
 	if p.comparisons++; p.comparisons > MaxComparisons {
-		return nil, p.tooComplex(p.current.position, "more than %d comparisons", MaxComparisons)
+		return nil, p.tooComplex(p.current.position, MaxComparisons, "comparisons")
 	}
 	if err := p.advance(); err != nil {
 		return nil, err
@@ -203,10 +208,10 @@ func (p *parser) value(comparison *Comparison, expected ...string) error {
 		return p.unexpected(expected...)
 	}
 	if len(comparison.Values) == MaxListValues {
-		return p.tooComplex(p.current.position, "a list has more than %d values", MaxListValues)
+		return p.tooComplex(p.current.position, MaxListValues, "values in a list")
 	}
 	if p.values++; p.values > MaxValues {
-		return p.tooComplex(p.current.position, "more than %d values", MaxValues)
+		return p.tooComplex(p.current.position, MaxValues, "values in all")
 	}
 	comparison.Values = append(comparison.Values,
 		Value{Text: p.current.text, Wildcards: p.current.wildcards, Position: p.current.position})

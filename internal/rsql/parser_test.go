@@ -81,7 +81,8 @@ func TestParseLimits(t *testing.T) {
 		{list(MaxListValues), list(MaxListValues + 1), 6 + 2*MaxListValues},
 		{list(MaxListValues) + ";" + list(MaxValues-MaxListValues), list(MaxListValues) + ";" + list(MaxValues-MaxListValues+1),
 			6 + 2*MaxListValues + 1 + 6 + 2*(MaxValues-MaxListValues)},
-		{long(MaxBytes), long(MaxBytes + 1), NoPosition},
+		{long(MaxBytes), long(MaxBytes + 1), MaxBytes},
+		{"a==" + strings.Repeat("é", (MaxBytes-3)/2) + "b", "a==" + strings.Repeat("é", (MaxBytes-2)/2+1), 3 + (MaxBytes-3)/2},
 	} {
 		_, err := Parse(c.at)
 		require.NoError(t, err)
@@ -89,6 +90,7 @@ func TestParseLimits(t *testing.T) {
 		problem := asError(t, err)
 		require.Equal(t, CodeTooComplex, problem.Code, "%v", err)
 		require.Equal(t, c.position, problem.Position, "%v", err)
+		require.Contains(t, problem.Expected[0], "at most ")
 	}
 	// Parentheses side by side do not nest.
 	_, err := Parse(strings.Repeat("(a==b),", 99) + "(a==b)")

@@ -31,7 +31,7 @@ func ParseSort(text string, allowed ...string) (Sort, error) {
 				Detail: "cannot sort by " + excerpt(field)}
 		}
 		if slices.ContainsFunc(order, func(key SortKey) bool { return key.Field == field }) {
-			return nil, &Error{Code: CodeInvalidSort, Position: position,
+			return nil, &Error{Code: CodeInvalidSort, Position: position, Expected: []string{"each field once"},
 				Detail: "field " + field + " is there twice"}
 		}
 		order = append(order, SortKey{Field: field, Descending: descending})
