@@ -16,9 +16,15 @@ func (s *Store) assetIndexes() []assetIndex {
 // EnsureAssetIndexes makes the indexes of the assets that are missing: after a first import, or after one that was
 // interrupted before it came to that. Where all are there it costs one query.
 func (s *Store) EnsureAssetIndexes(ctx context.Context) error {
+	_, err := s.makeMissingAssetIndexes(ctx)
+	return err
+}
+
+// makeMissingAssetIndexes says whether any was missing.
+func (s *Store) makeMissingAssetIndexes(ctx context.Context) (bool, error) {
 	have, err := s.indexNames(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	// Two at a time on PostgreSQL: those for texts are built by one processor, and take longest. They come last in the list.
 	var g errgroup.Group
@@ -33,7 +39,7 @@ func (s *Store) EnsureAssetIndexes(ctx context.Context) error {
 			return nil
 		})
 	}
-	return g.Wait()
+	return len(missing) > 0, g.Wait()
 }
 
 func (s *Store) makeAssetIndex(ctx context.Context, x assetIndex) error {
@@ -75,13 +81,19 @@ func (s *Store) indexNames(ctx context.Context) (map[string]bool, error) {
 }
 
 // EndAssetImport makes the indexes that are missing and lets the database look at its statistics: without them it does
-// not know which terms are frequent, until it gets to it by itself.
+// not know which terms are frequent, until it gets to it by itself. After a first import PostgreSQL also notes which pages
+// everybody sees, so that an index can answer without its table.
 func (s *Store) EndAssetImport(ctx context.Context) error {
-	if err := s.EnsureAssetIndexes(ctx); err != nil {
+	first, err := s.makeMissingAssetIndexes(ctx)
+	if err != nil {
 		return err
 	}
+	analyze := "ANALYZE "
+	if first && s.dialect == PostgreSQL {
+		analyze = "VACUUM (ANALYZE) "
+	}
 	for _, t := range []string{"assets", "asset_facets", "asset_digests", "asset_details"} {
-		if err := s.writer(ctx).Exec("ANALYZE " + t).Error; err != nil {
+		if err := s.writer(ctx).Exec(analyze + t).Error; err != nil {
 			return err
 		}
 	}

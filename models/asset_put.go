@@ -48,31 +48,41 @@ func (s *Store) PutImages(ctx context.Context, organizationID string, images []I
 	ids := slices.Sorted(maps.Keys(byID))
 	err := s.Tx(ctx, func(tx *Store) error {
 		result = PutResult{}
-		known, err := tx.lockAssets(ctx, []string{organizationID}, ids)
-		if err != nil {
-			return err
+		rows := make([]putRow, len(ids))
+		for i, id := range ids {
+			rows[i] = tx.putRow(id, byID[id])
 		}
-		var fresh, old []putRow
-		for _, id := range ids {
-			img := byID[id]
-			if a, ok := known[id]; ok {
-				if merge {
-					img = mergeImage(&a, img)
-				}
-				old = append(old, tx.putRow(id, img))
-			} else {
-				fresh = append(fresh, tx.putRow(id, img))
-			}
-		}
-		inserted, err := tx.insertAssets(ctx, organizationID, fresh)
+		// Whatever is new comes first, in the order of the ids: mostly that is all there is to do, and nothing has to be
+		// looked for before. Who comes upon what another transaction is adding waits for it, holding no asset that was there
+		// before, so nobody waits in a ring.
+		inserted, err := tx.insertAssets(ctx, organizationID, rows)
 		if err != nil {
 			return fmt.Errorf("insert assets: %w", err)
 		}
 		deltas := facetDeltas{}
-		for i := range fresh {
-			if inserted[fresh[i].id] {
-				deltas.image(organizationID, fresh[i].image)
+		var there []string
+		for _, id := range ids {
+			if inserted[id] {
+				deltas.image(organizationID, byID[id])
+			} else {
+				there = append(there, id)
 			}
+		}
+		known, err := tx.lockAssets(ctx, []string{organizationID}, there)
+		if err != nil {
+			return err
+		}
+		old := make([]putRow, 0, len(there))
+		for _, id := range there {
+			a, ok := known[id]
+			if !ok {
+				return fmt.Errorf("asset %s is there and cannot be read", id)
+			}
+			img := byID[id]
+			if merge {
+				img = mergeImage(&a, img)
+			}
+			old = append(old, tx.putRow(id, img))
 		}
 		result.Created = int64(len(inserted))
 		if result.Updated, err = tx.updateAssets(ctx, old); err != nil {
@@ -147,6 +157,9 @@ func (r *putRow) digestRows() [][2]string {
 // lockAssets reads those of the ids that are assets of the organizations and locks them against other changes until the
 // end of the transaction, in the order of their ids, so that overlapping calls wait for each other and never in a ring.
 func (s *Store) lockAssets(ctx context.Context, organizations, ids []string) (map[string]Asset, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
 	if s.dialect == PostgreSQL {
 		one, idList := s.amongIDs("id", ids)
 		in, list := s.among("organization_id", organizations)

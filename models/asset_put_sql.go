@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// insertAssets adds assets with their details and digests and gives the ids of those that were not there: another
-// transaction may have added some since they were looked for.
+// insertAssets adds those assets that are not there, with their details and digests, and gives their ids.
 func (s *Store) insertAssets(ctx context.Context, organizationID string, list []putRow) (map[string]bool, error) {
 	if len(list) == 0 {
 		return nil, nil
