@@ -295,6 +295,28 @@ func TestScanOfBadRegistries(t *testing.T) {
 			}
 			return false
 		}, "more than 5 pages", 1},
+		"a page of tags without an end": {func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == tagsOf("zz/bad") {
+				fmt.Fprint(w, `{"tags":["good"`)
+				for {
+					if _, err := fmt.Fprint(w, strings.Repeat(`,"good"`, 1000)); err != nil {
+						return true
+					}
+				}
+			}
+			return false
+		}, "over the limit", 1},
+		"a catalog without an end": {func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == "/v2/_catalog" {
+				fmt.Fprint(w, `{"repositories":["aa/good"`)
+				for {
+					if _, err := fmt.Fprint(w, strings.Repeat(`,"aa/good"`, 1000)); err != nil {
+						return true
+					}
+				}
+			}
+			return false
+		}, "the list of repositories could not be read", 0},
 		"too many tags": {func(w http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Path == tagsOf("zz/bad") {
 				fmt.Fprint(w, `{"tags":["`+strings.Join(slices.Repeat([]string{"good"}, 60), `","`)+`"]}`)

@@ -2,6 +2,8 @@ package assets_test
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -190,6 +192,91 @@ func TestBulkUpdatesRace(t *testing.T) {
 				want = 50
 			}
 			require.Equal(t, want, d.(map[string]any)["meta"].(map[string]any)["count"])
+		}
+	})
+}
+
+// TestALabelUpdateRacedByBulkCalls lets updates of single assets race 20 bulk calls that replace the labels of overlapping
+// assets. Replacing and adding do not commute, so each asset says who came before whom; some order of all calls must
+// agree with all assets.
+func TestALabelUpdateRacedByBulkCalls(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *server) {
+		ids := s.images(t, s.web, 30)
+		const bulks, singles = 20, 6
+		r := rand.New(rand.NewPCG(5, 2026))
+		touched := make([][]int, bulks) // by call: the assets that it replaces the labels of
+		bodies := make([]string, bulks)
+		for c := range bulks {
+			touched[c] = r.Perm(len(ids))[:10+r.IntN(20)]
+			list := make([]string, len(touched[c]))
+			for i, at := range touched[c] {
+				list[i] = edit(ids[at], fmt.Sprintf(`{"labels":["bulk-%d"]}`, c))
+			}
+			bodies[c] = `{"data":[` + strings.Join(list, ",") + `]}`
+		}
+		start := make(chan struct{})
+		var wg sync.WaitGroup
+		statuses := make([]int, bulks+singles)
+		for c := range bulks {
+			wg.Go(func() { <-start; statuses[c] = s.call(t, s.owner, "PATCH", s.base(), bodies[c]).status })
+		}
+		for c := range singles {
+			wg.Go(func() {
+				<-start
+				body := `{"data":` + edit(ids[c], fmt.Sprintf(`{"labels":{"add":["single-%d"]}}`, c)) + `}`
+				statuses[bulks+c] = s.call(t, s.owner, "PATCH", s.base()+"/"+ids[c], body).status
+			})
+		}
+		close(start)
+		wg.Wait()
+		for c, status := range statuses {
+			require.Equal(t, map[bool]int{true: 204, false: 200}[c < bulks], status, "call %d", c)
+		}
+		// before[a][b]: call a must have come before call b.
+		before := make([][]bool, bulks+singles)
+		for i := range before {
+			before[i] = make([]bool, bulks+singles)
+		}
+		for at, id := range ids {
+			have := map[string]bool{}
+			if l, ok := s.attributes(t, id)["labels"].([]any); ok {
+				for _, x := range l {
+					have[x.(string)] = true
+				}
+			}
+			last := -1
+			for c := range bulks {
+				if have[fmt.Sprintf("bulk-%d", c)] {
+					require.Equal(t, -1, last, "two calls that replace the labels are both seen: %v", have)
+					last = c
+				}
+			}
+			for c := range bulks {
+				if !slices.Contains(touched[c], at) {
+					continue
+				}
+				require.GreaterOrEqual(t, last, 0, "an update is lost: %v", have)
+				before[c][last] = before[c][last] || c != last
+			}
+			if last < 0 || at >= singles {
+				continue
+			}
+			require.False(t, have["even"], "what was replaced is back")
+			if have[fmt.Sprintf("single-%d", at)] {
+				before[last][bulks+at] = true
+			} else {
+				before[bulks+at][last] = true
+			}
+		}
+		for k := range before {
+			for i := range before {
+				for j := range before {
+					before[i][j] = before[i][j] || before[i][k] && before[k][j]
+				}
+			}
+		}
+		for i := range before {
+			require.False(t, before[i][i], "no order of the calls explains the result: call %d would be before itself", i)
 		}
 	})
 }

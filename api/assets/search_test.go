@@ -64,6 +64,11 @@ func TestSearch(t *testing.T) {
 		sorted := s.get(t, path+"?sort=-name&limit=10")
 		require.Equal(t, 200, s.get(t, sorted.link("next")).status)
 		require.Equal(t, 400, s.get(t, strings.Replace(sorted.link("next"), "sort=-name", "sort=name", 1)).status, "a cursor of another order")
+		cursor := page.link("next")[strings.Index(page.link("next"), "?"):]
+		require.Equal(t, 200, s.get(t, path+cursor).status)
+		same := s.search(t, search(`"filter":"labels==even","sort":"-created_at","limit":10,"meta_count":"with"`))
+		require.Equal(t, 400, s.get(t, same+cursor).status, "a cursor of another search")
+		require.Equal(t, 400, s.get(t, s.base()+cursor).status, "of a search, for a list")
 
 		require.Equal(t, 404, s.get(t, strings.Replace(path, "/tenants/"+s.acme.ID, "/orgs/"+s.web.ID, 1)).status, "another scope's id")
 		require.Equal(t, 404, s.call(t, s.stranger, "GET", path, nil).status)
