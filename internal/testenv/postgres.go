@@ -27,14 +27,15 @@ type Cluster struct {
 	credential *syscall.Credential
 }
 
-// PostgresServer starts a server for one test, which may stop, kill and start it. It ends with the test.
-func PostgresServer(t testing.TB) *Cluster {
+// PostgresServer starts a server for one test, which may stop, kill and start it. It ends with the test. Settings are lines
+// of postgresql.conf, such as "shared_buffers = 1GB", that replace those of a server for tests, which is small.
+func PostgresServer(t testing.TB, settings ...string) *Cluster {
 	t.Helper()
 	bin, err := postgresBinaries()
 	if err != nil {
 		Unavailable(t, "postgres", err.Error())
 	}
-	c, err := newCluster(bin)
+	c, err := newCluster(bin, settings...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +122,7 @@ func serverUser() (*syscall.Credential, error) {
 	return nil, errors.New("PostgreSQL does not run as root, and there is no user postgres or nobody")
 }
 
-func newCluster(bin string) (*Cluster, error) {
+func newCluster(bin string, more ...string) (*Cluster, error) {
 	credential, err := serverUser()
 	if err != nil {
 		return nil, err
@@ -157,7 +158,8 @@ rm -rf -- "$2"`, bin, dir)
 	}
 	settings := "\nlisten_addresses = ''\nunix_socket_directories = '" + dir + "'\n" +
 		"fsync = off\nfull_page_writes = off\nwal_level = minimal\nmax_wal_senders = 0\n" +
-		"max_connections = 300\nautovacuum = off\nshared_buffers = 64MB\nlog_min_messages = warning\n"
+		"max_connections = 300\nautovacuum = off\nshared_buffers = 64MB\nlog_min_messages = warning\n" +
+		strings.Join(more, "\n") + "\n" // the last of a name counts
 	file, err := os.OpenFile(filepath.Join(c.data(), "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
