@@ -227,7 +227,7 @@ func meetsTerm(term string, img Image) bool {
 	}
 	return slices.ContainsFunc(digests, func(d string) bool {
 		_, hex, _ := strings.Cut(d, ":")
-		return strings.HasPrefix(d, term) && strings.Contains(term, ":") || len(term) >= 3 && strings.HasPrefix(hex, term)
+		return strings.HasPrefix(d, term) && strings.Contains(term, ":") || len(term) >= 3 && strings.HasPrefix(hex, term) || len(term) >= 8 && strings.Contains(hex, term)
 	})
 }
 

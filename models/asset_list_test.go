@@ -89,7 +89,7 @@ func filtersAgree(t *testing.T) {
 
 		hexes := []string{"sha256:"}
 		for id, img := range images {
-			hexes = append(hexes, img.ConfigDigest, img.ConfigDigest[:12], img.ConfigDigest[7:12], id)
+			hexes = append(hexes, img.ConfigDigest, img.ConfigDigest[:12], img.ConfigDigest[7:12], img.ConfigDigest[30:41], img.ConfigDigest[63:], id)
 			for _, d := range img.Digests {
 				hexes = append(hexes, d.Manifest)
 			}
@@ -101,7 +101,7 @@ func filtersAgree(t *testing.T) {
 			"tags==''", "tags!=''", "repository==*nginx*", "repository==library/*", "repository!=*a*", "name==nginx", "name==*nginx*", "name==*zq*", "registry==*EXAMPLE*", "registry!=*io",
 			"class==A", "class==''", "class!=''", "class!=A", "class==*", "class!=*", "class=in=(A,B)", "class=out=(A,'')", "type==container_images", "type==*image*", "type!=*image*", "type==''",
 			"image_tag==latest", "image_tag==v*", "image_tag!=latest", "image_labels.org.opencontainers.image.source==*a", "image_labels.org.opencontainers.image.source!=''", "image_labels.nosuch==x", "image_labels.nosuch!=x", "image_labels==''",
-			"config_digest==sha256:a*", "config_digest!=*a0*", "manifest_digest==*0b*", "manifest_digest==SHA256:0*", "index_digest!=*f*", "architecture==nosuch", "architecture=in=(arm64,nosuch)", "os==nosuch,os==linux", "built_at==2024-01-02", "built_at!=2024-01-02", "built_at==''",
+			"config_digest==sha256:a*", "config_digest!=*a0*", "manifest_digest==*0b*", "manifest_digest==*a*0b*c*", "config_digest!=*A0B*", "index_digest==*f", "manifest_digest==SHA256:0*", "index_digest!=*f*", "architecture==nosuch", "architecture=in=(arm64,nosuch)", "os==nosuch,os==linux", "built_at==2024-01-02", "built_at!=2024-01-02", "built_at==''",
 			"created_at>2024-02-03", "created_at=le=2024-02-03T12:00:00Z", "created_at==2024-02-02", "os==linux", "os==*in*", "os==''", "architecture!=amd64", "index_digest==''", "manifest_digest!=sha256:00"}
 		texts := []string{"nginx", "*nginx*", "a*", "*b", "prod", "*", "x", "*a_b*", "*100%*", "library/nginx", "docker.io", "A", "*q*", "linux"}
 		fields := []string{"registry", "repository", "name", "labels", "tags.env", "tags.owner", "class", "architecture", "os", "image_tag", "type"}

@@ -340,8 +340,31 @@ func (p *assetPlanner) digestPattern(c *rsql.Comparison, kind string, negative b
 	if start := v.Text[:v.Wildcards[0]]; start != "" {
 		start = rsql.Fold(start)
 		where, args = where+" AND digest >= ? AND digest < ?", append(args, start, start+"~") // digits and a to f are below ~
+	} else if piece := longestPiece(v); piece != "" {
+		where, args = p.holds("digest")+" AND "+where, append([]any{rsql.Fold(piece)}, args...)
 	}
 	return p.byIDs(c, "SELECT "+p.store.idText("asset_id")+" FROM asset_digests WHERE "+where, args, negative)
+}
+
+// holds is the SQL of a text holding another. Where all digests are read it comes before a pattern and is three times as
+// quick; the pattern beside it lets PostgreSQL know that few match.
+func (p *assetPlanner) holds(column string) string {
+	if p.store.dialect == PostgreSQL {
+		return "strpos(" + column + ", ?) > 0"
+	}
+	return "instr(" + column + ", ?) > 0"
+}
+
+// longestPiece is the longest text between the wildcards of a pattern.
+func longestPiece(v rsql.Value) string {
+	longest, start := "", 0
+	for _, end := range append(slices.Clone(v.Wildcards), len(v.Text)) {
+		if piece := v.Text[start:end]; len(piece) > len(longest) {
+			longest = piece
+		}
+		start = end + 1
+	}
+	return longest
 }
 
 // byIDs turns a comparison into one of the ids that a query gives, or leaves it as it is where they are many: a page of
@@ -373,7 +396,7 @@ func (p *assetPlanner) byIDs(c *rsql.Comparison, query string, args []any, negat
 var digestTerm = regexp.MustCompile(`^(sha256:|sha512:)?[0-9a-f]*$`)
 
 // search makes the condition of q: a term anywhere in the registry, the repository (whose last element is the name), a
-// label or a tag (key=value), without case; or at the start of a digest.
+// label or a tag (key=value), without case; or in a digest, see searchDigests.
 func (p *assetPlanner) search(term string) (string, []any) {
 	term = rsql.Fold(term)
 	// No text that is searched has control characters. On SQLite lines end in one.
@@ -481,23 +504,35 @@ func (p *assetPlanner) frequent(pattern string) bool {
 	return n >= planLimits.frequentHits
 }
 
-// searchDigests adds the assets that have a digest which begins with the term, from three hexadecimal digits on.
+// insideDigits is from how many hexadecimal digits on q looks inside digests too. Any shorter term of these digits is in
+// many digests by chance.
+const insideDigits = 8
+
+// searchDigests adds the assets that have a digest which begins with the term, from three hexadecimal digits on, or which
+// holds it, from eight on.
 func (p *assetPlanner) searchDigests(term string, add func(string, ...any)) {
 	m := digestTerm.FindStringSubmatch(term)
 	if m == nil || m[1] == "" && len(term) < 3 || p.err != nil || p.lookups <= 0 {
 		return
 	}
-	starts := []string{term}
-	if m[1] == "" {
-		starts = []string{"sha256:" + term, "sha512:" + term}
-	}
 	p.lookups--
-	var where []string
+	var match string
 	var args []any
-	for _, s := range starts {
-		where, args = append(where, "d.digest >= ? AND d.digest < ?"), append(args, s, s+"~") // digits and a to f are below ~
+	switch {
+	case m[1] == "" && len(term) >= insideDigits:
+		match, args = p.holds("d.digest")+" AND "+p.store.like("d.digest"), []any{term, rsql.ContainsPattern(term)}
+	default:
+		starts := []string{term}
+		if m[1] == "" {
+			starts = []string{"sha256:" + term, "sha512:" + term}
+		}
+		var where []string
+		for _, s := range starts {
+			where, args = append(where, "d.digest >= ? AND d.digest < ?"), append(args, s, s+"~") // digits and a to f are below ~
+		}
+		match = strings.Join(where, " OR ")
 	}
-	match := "(" + strings.Join(where, " OR ") + ")"
+	match = "(" + match + ")"
 	limit := min(5000, p.values)
 	rows, err := p.store.assetRows(p.ctx, "SELECT "+p.store.idText("d.asset_id")+" FROM asset_digests d WHERE "+match+" LIMIT ?", append(slices.Clone(args), limit+1)...)
 	ids, err := scanAll(rows, err, func(rows *sql.Rows, id *string) error { return rows.Scan(id) })
