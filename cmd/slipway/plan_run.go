@@ -216,9 +216,19 @@ func (m *maskedRunner) RunScript(ctx context.Context, s engine.Script) (engine.R
 		}
 	}()
 	out, stderr := m.secrets.Masker(m.out), m.secrets.Masker(m.err)
-	local := &engine.LocalRunner{Stdout: out, Stderr: stderr}
+	local := &engine.LocalRunner{Stdout: out, Stderr: stderr, Bin: ownPrograms()}
 	result, err := local.RunScript(ctx, s)
 	return result, errors.Join(err, out.Close(), stderr.Close())
+}
+
+// ownPrograms is a folder that stands in front of the PATH of scripts: as for the original client, .bin in the folder of the
+// configuration.
+func ownPrograms() string {
+	config, err := os.UserConfigDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(config, "slipway", ".bin")
 }
 
 // planLog prints what the engine says, indented by its sections.

@@ -113,6 +113,23 @@ func TestPlanPreview(t *testing.T) {
 	require.NoFileExists(t, "built")
 }
 
+// What people put into their configuration folder is found before all other programs, by scripts and as a command.
+func TestPlanRunFindsOwnPrograms(t *testing.T) {
+	c := newCLI(t)
+	t.Chdir(t.TempDir())
+	config, err := os.UserConfigDir()
+	require.NoError(t, err)
+	bin := filepath.Join(config, "slipway", ".bin")
+	require.NoError(t, os.MkdirAll(bin, 0o755))
+	for _, name := range []string{"true", "slipway-test-own-program"} {
+		require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\necho own $1\n"), 0o755))
+	}
+	require.NoError(t, os.WriteFile("escape.yml", []byte("name: team/own\nversion: '1'\npre_build: {cmd: 'true', args: [command]}\nbuild: {inline: slipway-test-own-program script}\n"), 0o600))
+	out := c.run("plan", "run", "--only", "build")
+	require.Contains(t, out, "own command\n")
+	require.Contains(t, out, "own script\n")
+}
+
 // check and preview change nothing: they warn of scripts that a run makes executable.
 func TestPlanCheckLeavesModes(t *testing.T) {
 	greeter(t)

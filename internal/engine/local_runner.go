@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -24,19 +25,41 @@ type LocalRunner struct {
 	Grace time.Duration
 	// Env is the environment below the script contract; nil means the caller's.
 	Env []string
+	// Bin is a folder that stands in front of the PATH of scripts, for what the user has put there; "" for none.
+	Bin string
 }
 
-// RunScript runs a script and reads its outputs.
-func (l *LocalRunner) RunScript(ctx context.Context, s Script) (Result, error) {
+// environment is what a script finds below the script contract.
+func (l *LocalRunner) environment() []string {
 	env := l.Env
 	if env == nil {
 		env = os.Environ()
 	}
+	if l.Bin == "" {
+		return env
+	}
+	path := l.Bin
+	for _, pair := range env {
+		if list, ok := strings.CutPrefix(pair, "PATH="); ok && list != "" {
+			path = l.Bin + string(filepath.ListSeparator) + list
+		}
+	}
+	return append(slices.Clip(env), "PATH="+path) // the last one of a name counts
+}
+
+// RunScript runs a script and reads its outputs.
+func (l *LocalRunner) RunScript(ctx context.Context, s Script) (Result, error) {
+	env := l.environment()
 	cmd := exec.CommandContext(ctx, s.Argv[0], s.Argv[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = s.Dir, l.Stdout, l.Stderr
 	cmd.Env = append(append([]string{}, env...), s.Env...)
 	if strings.Contains(s.Argv[0], "/") && !filepath.IsAbs(s.Argv[0]) {
 		cmd.Path, cmd.Err = filepath.Join(s.Dir, s.Argv[0]), nil
+	} else if own := filepath.Join(l.Bin, s.Argv[0]); l.Bin != "" && !filepath.IsAbs(s.Argv[0]) {
+		// Commands are looked up in the PATH of this process, which has no such folder.
+		if info, err := os.Stat(own); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0 {
+			cmd.Path, cmd.Err = own, nil
+		}
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	grace := l.Grace
