@@ -1,6 +1,9 @@
 package releases_test
 
 import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"strings"
@@ -263,6 +266,30 @@ func testRegisterRefusals(t *testing.T, database string) {
 	check(t, s.get(inv+"/ns/units/app/versions/"), 200, jsonType, `["0.0.1"]`+"\n")
 	// Any content type will do.
 	require.Equal(t, 200, s.do(http.MethodPost, inv+"/ns/register", "", `{"name":"app","version":"1"}`, "Content-Type", "text/plain").status)
+}
+
+// The longest and the most that a release may name can be stored, on both databases: what their indexes cannot hold is
+// refused before.
+func TestTheLongestNames(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, database string) {
+		s := newServer(t, options{database: database})
+		// Nothing that compresses: PostgreSQL measures what an index holds after that.
+		text := func(n int) string { return hex.EncodeToString(noise(n))[:n] }
+		name := "a" + text(127)
+		var provides, depends []string
+		for i := range 1000 {
+			provides = append(provides, fmt.Sprintf("%04d", i)+text(252))
+			depends = append(depends, fmt.Sprintf("%s/%04d%s-v1", text(480), i, text(490)))
+		}
+		document, err := json.Marshal(map[string]any{"name": name, "version": "1" + strings.Repeat(".1", 63), "description": text(1 << 20), "provides": provides, "depends": depends,
+			"metadata": map[string]string{text(5000): text(5000)}})
+		require.NoError(t, err)
+		a := s.do(http.MethodPost, inv+"/"+name+"/register", "", string(document))
+		check(t, a, 200, "", "")
+		require.Contains(t, s.get(inv+"/__providers?name="+provides[999]).body, name+"/"+name+"-v1.1")
+		check(t, s.do(http.MethodPost, inv+"/"+name+"/units/"+name+"/tags/", "", `{"release_id":"`+name+"/"+name+`-latest","tag":"`+"t"+text(63)+`"}`), 200, "", "")
+		check(t, s.do(http.MethodPost, inv+"/ns/register", "", `{"name":"app","version":"1","provides":["`+text(257)+`"]}`), 400, textType, "A 'name' in the 'provides' field is over the limit of 256 bytes")
+	})
 }
 
 func TestDoubledSlashesLeadToTheCleanPath(t *testing.T) {

@@ -9,6 +9,35 @@ import (
 	"slipway/internal/version"
 )
 
+// Limits of what a release may name. Each of these becomes a row of an inventory, and interfaces are looked up by name.
+const (
+	maxNamed     = 1000 // dependencies, extensions, consumers, providers, metadata
+	maxInterface = 256  // bytes of the name of an interface
+)
+
+// checkCounts refuses lists that nobody writes by hand: an inventory would work on them for minutes.
+func (m *Metadata) checkCounts() error {
+	for _, c := range []struct {
+		field string
+		count int
+	}{{"depends", len(m.Depends)}, {"extends", len(m.Extends)}, {"consumes", len(m.Consumes)}, {"provides", len(m.Provides)}, {"metadata", len(m.Metadata)}} {
+		if c.count > maxNamed {
+			return invalidf("The '%s' field is over the limit of %d items", c.field, maxNamed)
+		}
+	}
+	return nil
+}
+
+func checkInterface(name, field string) error {
+	if name == "" {
+		return invalidf("Missing 'name' in the '%s' field", field)
+	}
+	if len(name) > maxInterface {
+		return invalidf("A 'name' in the '%s' field is over the limit of %d bytes", field, maxInterface)
+	}
+	return nil
+}
+
 // Validate checks normalised metadata as the inventory does on registration. The texts of its errors are part of the
 // protocol. It does not know which releases exist: an existing release and unknown dependencies are the caller's.
 func (m *Metadata) Validate() error {
@@ -34,6 +63,9 @@ func (m *Metadata) Validate() error {
 		return invalidf("The release metadata is compiled with a version of Escape targetting API version v%d, but this build supports up to v%d",
 			m.APIVersion, APIVersion)
 	}
+	if err := m.checkCounts(); err != nil {
+		return err
+	}
 	for _, d := range m.Depends {
 		id, err := ParseID(d.ReleaseID)
 		if err != nil {
@@ -56,16 +88,16 @@ func (m *Metadata) Validate() error {
 		}
 	}
 	for _, c := range m.Consumes {
-		if c.Name == "" {
-			return invalidf("Missing 'name' in the 'consumes' field")
+		if err := checkInterface(c.Name, "consumes"); err != nil {
+			return err
 		}
 		if err := validateScopes(c.Scopes, "consumer", c.Name); err != nil {
 			return err
 		}
 	}
 	for _, p := range m.Provides {
-		if p.Name == "" {
-			return invalidf("Missing 'name' in the 'provides' field")
+		if err := checkInterface(p.Name, "provides"); err != nil {
+			return err
 		}
 	}
 	if err := validateVariables(m.Inputs); err != nil {
