@@ -28,7 +28,7 @@ func (p migratedPool) GetDBConn() (*sql.DB, error) { return p.DB, nil }
 
 // QueryContext is that of sql.DB.
 func (p migratedPool) QueryContext(ctx context.Context, query string, args ...any) (rows *sql.Rows, err error) {
-	untilPlanned(func() error { rows, err = p.DB.QueryContext(ctx, query, args...); return err }) //nolint:rowserrcheck // the caller reads the rows
+	untilPlanned(func() error { rows, err = p.DB.QueryContext(ctx, query, args...); return err }) //nolint:rowserrcheck,sqlclosecheck // the caller reads the rows
 	return rows, err
 }
 
