@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +19,7 @@ import (
 	"slipway/app"
 	"slipway/internal/buildinfo"
 	"slipway/internal/config"
+	"slipway/internal/footprint"
 	"slipway/internal/telemetry"
 	"slipway/internal/temporaldev"
 	"slipway/models"
@@ -152,7 +152,7 @@ func startDev(ctx context.Context, o devOptions) (_ *devStack, err error) {
 	}
 	go func() { d.served <- serve(run, d.app, l, true) }()
 	// Starting leaves much garbage (policies, migrations), and an idle process gives none of it back by itself.
-	time.AfterFunc(5*time.Second, debug.FreeOSMemory)
+	time.AfterFunc(5*time.Second, footprint.Shrink)
 	return d, nil
 }
 

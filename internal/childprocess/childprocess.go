@@ -5,7 +5,6 @@ package childprocess
 
 import (
 	"os"
-	"runtime/debug"
 
 	"slipway/internal/fetch"
 	"slipway/internal/runner"
@@ -19,9 +18,6 @@ func Run() {
 	}
 	switch os.Args[1] {
 	case "supervise":
-		// It lives as long as its worker and uses next to nothing; what the packages of the whole program left behind when
-		// they set themselves up need not stay with it.
-		debug.FreeOSMemory()
 		os.Exit(runner.SuperviseMain())
 	case "fetch":
 		os.Exit(fetch.Main())

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"slipway/internal/footprint"
 )
 
 const (
@@ -59,7 +61,8 @@ func SuperviseMain() int {
 		fmt.Fprintln(os.Stderr, "slipway supervise: become subreaper:", err)
 		return 2
 	}
-	forgetProgram()
+	// It lives as long as its worker and uses next to nothing.
+	footprint.Shrink()
 	_ = Shield()
 	// No core files: they would hold the secrets of a script.
 	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
