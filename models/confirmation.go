@@ -37,7 +37,7 @@ type Confirmation struct {
 	ExpiresAt *time.Time
 	// Approvals is how many different people must approve, ApprovedCount how many have.
 	Approvals, ApprovedCount int
-	// FourEyes keeps whoever triggered the execution from deciding.
+	// FourEyes keeps whoever triggered the execution from deciding; see StartersOf.
 	FourEyes bool
 	// RemindSeconds is how long after its beginning, and after each reminder, people are reminded; 0 is never.
 	RemindSeconds int64
@@ -54,12 +54,16 @@ func HashCode(code string) string {
 }
 
 // OpenConfirmation records that a step waits for a decision, under c.ID where that is set. Where the place has one already,
-// that is given back: the workflow's activity may be repeated.
+// that is given back: the workflow's activity may be repeated. Under four eyes it takes two approvals at least where it is
+// not known which person set the execution off.
 func (s *Store) OpenConfirmation(ctx context.Context, c Confirmation) (*Confirmation, error) {
 	if c.ID == "" {
 		c.ID = NewID()
 	}
 	c.Approvals = max(c.Approvals, 1)
+	if err := s.twoPeople(ctx, &c); err != nil {
+		return nil, err
+	}
 	c.Status, c.CreatedAt = ConfirmationPending, s.Now()
 	insert := s.writer(ctx).Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "execution_id"}, {Name: "phase"}, {Name: "step"}}, DoNothing: true}).Create(&c)
 	if insert.Error != nil || insert.RowsAffected == 1 {

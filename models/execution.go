@@ -73,6 +73,15 @@ type Trigger struct {
 	SubjectName string `json:"subject_name,omitempty"`
 	// Execution is the parent, the execution whose end started this one, or the retried execution.
 	Execution string `json:"execution,omitempty"`
+	// AskedBy is who asked for a schedule's run afterwards; the subject is whom the schedule acts as.
+	AskedBy *TriggerSubject `json:"asked_by,omitempty"`
+}
+
+// TriggerSubject is somebody, besides its subject, who is behind a trigger.
+type TriggerSubject struct {
+	Kind string `json:"kind"`
+	ID   string `json:"id"`
+	Name string `json:"name"`
 }
 
 // Commit is what is known about the source of an execution.

@@ -27,6 +27,7 @@ var migrations = []*gormigrate.Migration{
 	migration0011ReleaseSearch,
 	migration0012Assets,
 	migration0013InstallationDeliveries,
+	migration0014State,
 }
 
 // Migrate brings the database to the newest schema. Several processes may call it at once: on PostgreSQL an advisory

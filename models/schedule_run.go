@@ -29,8 +29,12 @@ type ScheduleRun struct {
 	// Nominal is the time that the schedule means, before any jitter, in seconds since 1970.
 	Nominal int64
 	// Overlap is the policy that it came under.
-	Overlap     string
-	Backfill    bool
+	Overlap  string
+	Backfill bool
+	// AskedByKind, AskedByID and AskedByName are who asked for a backfill.
+	AskedByKind string
+	AskedByID   string
+	AskedByName string
 	State       string
 	Reason      string
 	ExecutionID string

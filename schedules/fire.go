@@ -146,6 +146,9 @@ func (s *Service) trigger(ctx context.Context, c *models.Schedule, run *models.S
 		return nil, err
 	}
 	req.Trigger = models.Trigger{Type: "schedule", SubjectKind: actor.Kind, SubjectID: actor.ID, SubjectName: actor.Name}
+	if run.Backfill && run.AskedByKind != "" {
+		req.Trigger.AskedBy = &models.TriggerSubject{Kind: run.AskedByKind, ID: run.AskedByID, Name: run.AskedByName}
+	}
 	req.IdempotencyKey = fmt.Sprintf("schedule/%s/%s", c.ID, run.Time().Format(time.RFC3339))
 	req.Durable = true // nobody waits for an answer: what Temporal does not take now, it takes later
 	req.AuditTrigger(actor)

@@ -281,7 +281,8 @@ func (s *Service) Backfill(ctx context.Context, c *models.Schedule, from, to tim
 			return err
 		}
 		for _, t := range at {
-			isNew, err := tx.PlaceRun(ctx, models.ScheduleRun{ScheduleID: c.ID, Nominal: t.Unix(), Overlap: overlap, Backfill: true})
+			isNew, err := tx.PlaceRun(ctx, models.ScheduleRun{ScheduleID: c.ID, Nominal: t.Unix(), Overlap: overlap, Backfill: true,
+				AskedByKind: by.Kind, AskedByID: by.ID, AskedByName: by.Name})
 			if err != nil {
 				return err
 			}

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,8 +57,8 @@ type Decision struct {
 // MayDecide says who may decide a confirmation and see its link: the user it names, the members of the team it names,
 // or, where it names nobody, whoever may write in the project.
 func (l *Links) MayDecide(ctx context.Context, by policies.Subject, e *models.Execution, c *models.Confirmation) (bool, error) {
-	if !person(by, e, c) {
-		return false, nil
+	if ok, err := l.person(ctx, by, e, c); err != nil || !ok {
+		return false, err
 	}
 	if c.User != "" || c.Team != "" {
 		return l.named(ctx, by, c)
@@ -86,17 +87,25 @@ func (l *Links) MayDecideByLink(ctx context.Context, by policies.Subject, e *mod
 }
 
 // person says whether by is somebody whose word counts where it takes more than one pair of eyes: a user, since a service
-// account may be anybody's, and not who triggered the execution.
-func person(by policies.Subject, e *models.Execution, c *models.Confirmation) bool {
-	if !c.FourEyes && c.Approvals <= 1 {
-		return true
+// account may be anybody's, and not who set the execution off.
+func (l *Links) person(ctx context.Context, by policies.Subject, e *models.Execution, c *models.Confirmation) (bool, error) {
+	switch {
+	case !c.FourEyes && c.Approvals <= 1:
+		return true, nil
+	case by.Kind != policies.KindUser:
+		return false, nil
 	}
-	return by.Kind == policies.KindUser && !(c.FourEyes && triggered(by, e))
+	first, err := l.setOff(ctx, by, e, c)
+	return !first, err
 }
 
-// triggered says whether by is behind the execution's trigger; pipelines that others trigger keep who began.
-func triggered(by policies.Subject, e *models.Execution) bool {
-	return by.ID != "" && by.Kind == e.Trigger.SubjectKind && by.ID == e.Trigger.SubjectID
+// setOff says whether by is who may not decide since the confirmation takes four eyes: one of those behind the execution.
+func (l *Links) setOff(ctx context.Context, by policies.Subject, e *models.Execution, c *models.Confirmation) (bool, error) {
+	if !c.FourEyes || by.Kind != policies.KindUser || by.ID == "" {
+		return false, nil
+	}
+	who, err := l.Store.StartersOf(ctx, e)
+	return slices.Contains(who.Users, by.ID), err
 }
 
 // named says whether by is who the confirmation asks for. The identity is the authenticated id, looked up now: a name in
@@ -168,7 +177,7 @@ func (l *Links) Link(w http.ResponseWriter, r *api.Request, project, pipeline, i
 
 func (l *Links) act(w http.ResponseWriter, r *api.Request, c *models.Confirmation, e *models.Execution, id, code string, approve bool, by policies.Subject, may bool) error {
 	if !may {
-		return l.refusal(by, e, c)
+		return l.refusal(r.HTTP.Context(), by, e, c)
 	}
 	c, err := l.decide(r.HTTP.Context(), id, code, approve, by)
 	if err != nil {
@@ -196,11 +205,14 @@ func (l *Links) decide(ctx context.Context, id, code string, approve bool, by po
 }
 
 // refusal tells somebody who may not decide what it takes.
-func (l *Links) refusal(by policies.Subject, e *models.Execution, c *models.Confirmation) error {
-	switch {
-	case by.Kind == policies.KindAnonymous:
+func (l *Links) refusal(ctx context.Context, by policies.Subject, e *models.Execution, c *models.Confirmation) error {
+	if by.Kind == policies.KindAnonymous {
 		return problem.New(problem.Unauthenticated, "%s: log in first", who(c))
-	case c.FourEyes && triggered(by, e):
+	}
+	switch first, err := l.setOff(ctx, by, e, c); {
+	case err != nil:
+		return err
+	case first:
 		return problem.New(problem.Forbidden, "%s triggered this, and four eyes must see it: somebody else decides", by.Name)
 	}
 	return problem.New(problem.Forbidden, "%s, not %s", who(c), by.Name)

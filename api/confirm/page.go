@@ -39,7 +39,7 @@ type pageData struct {
 	Number                                       int64
 	Releases                                     []string
 	Deploys                                      []string // what the phases after this one deploy
-	TriggeredBy, CreatedAt                       string
+	TriggeredBy, CreatedAt, Asked                string
 	Open, May                                    bool
 	Who, Decision, Message                       string
 	Action, CSRF                                 string
@@ -53,8 +53,14 @@ func (l *Links) page(ctx context.Context, w http.ResponseWriter, r *api.Request,
 	p := pageData{Nonce: random(), Title: "Confirmation", Project: d.Project, Pipeline: d.Name, Number: e.Number, Who: who(c), Message: message,
 		Open: c.Status == models.ConfirmationPending, May: may, TriggeredBy: e.Trigger.SubjectName, CreatedAt: e.CreatedAt.UTC().Format("2006-01-02 15:04 MST"),
 		Action: "/api/v1/slipway/confirmations/" + url.PathEscape(e.ID) + "/" + url.PathEscape(code)}
-	if p.TriggeredBy == "" {
+	switch {
+	case e.Trigger.Type == "webhook":
+		p.TriggeredBy = "a webhook" // its subject is what was called
+	case p.TriggeredBy == "":
 		p.TriggeredBy = e.Trigger.Type
+	}
+	if p.Asked = c.CreatedAt.UTC().Format("2006-01-02 15:04 MST"); c.Reminders > 0 {
+		p.Asked += fmt.Sprintf("; reminded %d times since", c.Reminders)
 	}
 	if c.Phase < len(d.Phases) && c.Step < len(d.Phases[c.Phase].Steps) {
 		p.Phase, p.Step = d.Phases[c.Phase].Name, executions.StepName(d.Phases[c.Phase].Steps[c.Step])
@@ -86,10 +92,10 @@ func (l *Links) page(ctx context.Context, w http.ResponseWriter, r *api.Request,
 			p.Open, p.Expires, p.Decision = false, "", ended
 		}
 	}
-	if err := l.votes(ctx, c, &p); err != nil {
+	if err := l.votes(ctx, e, c, &p); err != nil {
 		return err
 	}
-	p.Refusal = l.refusal(subject(r), e, c).Error()
+	p.Refusal = l.refusal(ctx, subject(r), e, c).Error()
 	if p.Open && p.May {
 		p.CSRF = csrf(w, r, p.Action)
 	}
@@ -108,7 +114,7 @@ func (l *Links) page(ctx context.Context, w http.ResponseWriter, r *api.Request,
 }
 
 // votes fills in what several people have said, and what it still takes.
-func (l *Links) votes(ctx context.Context, c *models.Confirmation, p *pageData) error {
+func (l *Links) votes(ctx context.Context, e *models.Execution, c *models.Confirmation, p *pageData) error {
 	if c.Approvals > 1 {
 		p.Rule = fmt.Sprintf("%d of %d people have approved", c.ApprovedCount, c.Approvals)
 	}
@@ -117,6 +123,13 @@ func (l *Links) votes(ctx context.Context, c *models.Confirmation, p *pageData) 
 			p.Rule += "; "
 		}
 		p.Rule += "whoever triggered the run may not decide"
+		who, err := l.Store.StartersOf(ctx, e)
+		if err != nil {
+			return err
+		}
+		if !who.Known {
+			p.Rule += ", and since nobody knows who that was it takes two people"
+		}
 	}
 	if c.Approvals <= 1 {
 		return nil
@@ -229,7 +242,7 @@ func (l *Links) Post(w http.ResponseWriter, r *api.Request, f *Form) error {
 			return err
 		}
 	} else {
-		status, message = http.StatusForbidden, "Not decided: "+l.refusal(by, e, c).Error()+"."
+		status, message = http.StatusForbidden, "Not decided: "+l.refusal(ctx, by, e, c).Error()+"."
 		if by.Kind == policies.KindAnonymous {
 			status = http.StatusUnauthorized
 		}
