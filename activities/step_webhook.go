@@ -51,9 +51,6 @@ func (s *stepper) webhook(ctx context.Context, st models.PipelineStep, run *work
 	if err != nil {
 		return fmt.Errorf("open the signing secret of pipeline %s: %w", p.ID, err)
 	}
-	if secret == "" {
-		return problem.New(problem.Conflict, "the pipeline has no signing secret: save it once more")
-	}
 	made, err := s.madeHere(ctx)
 	if err != nil {
 		return err
@@ -68,7 +65,15 @@ func (s *stepper) webhook(ctx context.Context, st models.PipelineStep, run *work
 		Target: u.Scheme + "://" + u.Host, Body: string(body), Secret: models.DeliverySecret{URL: st.WebhookURL, Secret: secret}, DedupeKey: "step:" + s.key(run),
 		MaxAttempts: stepAttempts, Child: true}
 	return s.Store.Tx(ctx, func(tx *models.Store) error {
+		if secret == "" {
+			if n.Secret.Secret, err = s.newSigningSecret(ctx, tx, p); err != nil {
+				return err
+			}
+		}
 		d, _, err := tx.CreateDelivery(ctx, n)
+		if errors.Is(err, models.ErrDeliveryTooLong) {
+			return problem.Wrap(problem.Unprocessable, err, "what it would send is too long: more than %d bytes", models.MaxDeliveryBody)
+		}
 		if err != nil {
 			return err
 		}
@@ -77,4 +82,19 @@ func (s *stepper) webhook(ctx context.Context, st models.PipelineStep, run *work
 		r.DeliveryID = d.ID
 		return tx.PutSteps(ctx, r)
 	})
+}
+
+// newSigningSecret gives a pipeline that was saved before there were signing secrets the one that it lacks, with a line in
+// the audit log: a request that is not signed is never sent. Where somebody was quicker, theirs is given.
+func (s *stepper) newSigningSecret(ctx context.Context, tx *models.Store, p *models.Pipeline) (string, error) {
+	secret, isNew, err := tx.EnsureSigningSecret(ctx, p.ID)
+	if err != nil || !isNew {
+		return secret, err
+	}
+	by, err := s.auditor(ctx)
+	if err != nil {
+		return "", err
+	}
+	return secret, tx.Audit(ctx, models.AuditEntry{Action: "pipeline:update", ResourceKind: models.KindPipeline, ResourceID: p.ID, ResourceName: p.Name, ProjectID: p.ProjectID,
+		Detail: map[string]any{"signing_secret": "made", "caused_by": s.e.ID}}.ActorOf(by))
 }

@@ -170,8 +170,9 @@ func (s *Service) CheckAddress(address string) error {
 	return nil
 }
 
-// Redeliver sends a delivery again, as a new one, to where its rule or its hook sends today. A delivery that has not
-// ended is a conflict, and so is one whose rule or hook is gone. It belongs in a transaction with the audit line.
+// Redeliver sends a delivery again, as a new one, to where its rule, its hook or its pipeline's step sends today; the link of
+// a confirmation only to somebody who may still decide. A delivery that has not ended is a conflict, and so is one whose
+// rule, hook or step is gone. It belongs in a transaction with the audit line.
 func (s *Service) Redeliver(ctx context.Context, tx *models.Store, d *models.Delivery) (*models.Delivery, error) {
 	if !d.Status.Final() {
 		return nil, errOpen
@@ -191,6 +192,10 @@ func (s *Service) Redeliver(ctx context.Context, tx *models.Store, d *models.Del
 		err = readdressByRule(ctx, tx, &n)
 	case models.DeliveryOfHook:
 		err = s.readdressByHook(ctx, tx, &n)
+	case models.DeliveryOfStep:
+		err = readdressByStep(ctx, tx, d, &n)
+	case models.DeliveryOfConfirmation:
+		err = s.stillDecides(ctx, tx, &n)
 	}
 	if err != nil {
 		return nil, err

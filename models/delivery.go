@@ -336,8 +336,35 @@ func (s *Store) TakeDeliveries(ctx context.Context, unstarted, others time.Time,
 	return list, err
 }
 
-// DeleteOldDeliveries removes deliveries that ended before a time, limit at most, and says how many.
+// DeleteOldDeliveries removes deliveries that ended before a time, limit at most, and says how many. The steps that ran as
+// one of them keep how it ended: until then they took that from the delivery.
 func (s *Store) DeleteOldDeliveries(ctx context.Context, before time.Time, limit int) (int64, error) {
-	d := s.writer(ctx).Exec("DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE finished_at < ? ORDER BY finished_at LIMIT ?)", before, limit)
-	return d.RowsAffected, d.Error
+	var n int64
+	err := s.Tx(ctx, func(tx *Store) error {
+		n = 0
+		var ids, steps []string
+		var old []struct{ ID, Source string }
+		if err := tx.writer(ctx).Model(&Delivery{}).Select("id", "source").Where("finished_at < ?", before).Order("finished_at").Limit(limit).Find(&old).Error; err != nil {
+			return err
+		}
+		for _, d := range old {
+			ids = append(ids, d.ID)
+			if d.Source == DeliveryOfStep {
+				steps = append(steps, d.ID)
+			}
+		}
+		if len(ids) == 0 {
+			return nil
+		}
+		if len(steps) > 0 {
+			if err := tx.writer(ctx).Exec(`UPDATE execution_steps SET delivery_id = '', status = d.status, reason = d.reason, started_at = d.created_at, finished_at = d.finished_at
+				FROM deliveries d WHERE d.id = execution_steps.delivery_id AND execution_steps.delivery_id <> '' AND execution_steps.delivery_id IN ?`, steps).Error; err != nil {
+				return err
+			}
+		}
+		d := tx.writer(ctx).Where("id IN ?", ids).Delete(&Delivery{})
+		n = d.RowsAffected
+		return d.Error
+	})
+	return n, err
 }

@@ -159,3 +159,35 @@ func TestOpenDeliveriesAreTakenOnceAndOldOnesRemoved(t *testing.T) {
 		require.EqualValues(t, 1, n)
 	})
 }
+
+// A step that ran as a delivery says how it ended for as long as its execution is there.
+func TestStepsOutliveTheirDeliveries(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *Store, c *clock) {
+		s.UseEncrypter(plainSecrets{})
+		ctx := t.Context()
+		d := newDelivery(t, s, func(n *NewDelivery) { n.Source, n.Child = DeliveryOfStep, true })
+		other := newDelivery(t, s, func(n *NewDelivery) { n.Source, n.Child = DeliveryOfStep, true })
+		for i, id := range []string{d.ID, other.ID, ""} {
+			require.NoError(t, s.writer(ctx).Create(&ExecutionStep{ExecutionID: "e", Step: i, Name: "call", Type: StepWebhook, Status: StatusRunning, DeliveryID: id}).Error)
+		}
+		// A retry has taken the step over.
+		require.NoError(t, s.writer(ctx).Create(&ExecutionStep{ExecutionID: "retry", Name: "call", Type: StepWebhook, Status: StatusRunning, DeliveryID: d.ID, Kept: true}).Error)
+		require.NoError(t, s.EndDelivery(ctx, d.ID, StatusFailed, "it answered 404"))
+		before, err := s.StepsOf(ctx, "e")
+		require.NoError(t, err)
+		c.move(time.Hour)
+		n, err := s.DeleteOldDeliveries(ctx, s.Now(), 10)
+		require.NoError(t, err)
+		require.EqualValues(t, 1, n)
+		after, err := s.StepsOf(ctx, "e")
+		require.NoError(t, err)
+		require.Equal(t, []string{"", "failed", "it answered 404"}, []string{after[0].DeliveryID, string(after[0].Status), after[0].Reason})
+		require.Equal(t, before[0].FinishedAt.UTC(), after[0].FinishedAt.UTC())
+		require.Equal(t, before[0].StartedAt.UTC(), after[0].StartedAt.UTC())
+		require.Equal(t, before[1], after[1], "one that is open stays")
+		require.Equal(t, before[2], after[2])
+		retry, err := s.StepsOf(ctx, "retry")
+		require.NoError(t, err)
+		require.Equal(t, StatusFailed, retry[0].Status)
+	})
+}

@@ -227,6 +227,26 @@ func (s *Store) SetSigningSecret(ctx context.Context, p *Pipeline, secret string
 	return found(s.writer(ctx).Model(&Pipeline{}).Where("id = ?", p.ID).Update("signing_secret", sealed))
 }
 
+// EnsureSigningSecret gives what the requests of a pipeline's webhook-trigger steps are signed with, and makes it where there
+// is none. ErrNotFound where the pipeline is gone.
+func (s *Store) EnsureSigningSecret(ctx context.Context, pipelineID string) (secret string, isNew bool, err error) {
+	secret = NewWebhookToken()
+	sealed, err := s.seal([]byte(secret), place("pipelines", "signing_secret", pipelineID))
+	if err != nil {
+		return "", false, err
+	}
+	u := s.writer(ctx).Model(&Pipeline{}).Where("id = ? AND signing_secret IS NULL", pipelineID).Update("signing_secret", sealed)
+	if u.Error != nil || u.RowsAffected == 1 {
+		return secret, u.Error == nil, u.Error
+	}
+	var p Pipeline
+	if err := one(s.writer(ctx).Select("id", "signing_secret").Where("id = ?", pipelineID).Take(&p)); err != nil {
+		return "", false, err
+	}
+	secret, err = s.SigningSecret(&p)
+	return secret, false, err
+}
+
 // CallsWebhooks says whether one of the pipeline's steps sends a signed request.
 func (p *Pipeline) CallsWebhooks() bool {
 	for _, ph := range p.Phases {
