@@ -43,7 +43,7 @@ func (c ReconcileConfig) withDefaults() ReconcileConfig {
 
 // Reconcile keeps the table and Temporal in agreement until ctx ends: it starts what was recorded and never started, and
 // the pipelines that listen to what has ended; ends what closed without saying so; repeats signals and cancellations that
-// did not arrive; frees the locks of the dead; and moves old logs to blob storage. Any number of processes may run it; rows
+// did not arrive; frees the locks of the dead; ends one of those that wait for each other; and moves old logs to blob storage. Any number of processes may run it; rows
 // are shared out with SKIP LOCKED.
 func (s *Service) Reconcile(ctx context.Context) {
 	cfg := s.cfg.Reconcile.withDefaults()
@@ -87,6 +87,7 @@ func (s *Service) reconcileOnce(ctx context.Context, cfg ReconcileConfig) error 
 		errs = append(errs, err)
 		s.SignalLocks(ctx, next)
 	}
+	errs = append(errs, s.endDeadlock(ctx))
 	if s.blobs != nil {
 		ended, err := s.store.UnarchivedLogs(ctx, now.Add(-cfg.ArchiveAfter), 50)
 		errs = append(errs, err)
@@ -95,6 +96,34 @@ func (s *Service) reconcileOnce(ctx context.Context, cfg ReconcileConfig) error 
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// endDeadlock ends the youngest of executions that wait for each other's places, so that the others go on. It is seen
+// twice before: what looked like one may have been granted its place meanwhile, and a real one does not go away.
+func (s *Service) endDeadlock(ctx context.Context) error {
+	d, err := s.store.FindDeadlock(ctx)
+	if err != nil {
+		return err
+	}
+	before := s.deadlocked
+	s.deadlocked = ""
+	if d == nil || d.ExecutionID != before {
+		if d != nil {
+			s.deadlocked = d.ExecutionID
+		}
+		return nil
+	}
+	e, err := s.store.ExecutionByID(ctx, d.ExecutionID)
+	if err != nil {
+		return err
+	}
+	s.log.WarnContext(ctx, "executions wait for each other: the youngest is ended", "execution", e.ID, "reason", d.Reason)
+	s.metrics.reconciled.WithLabelValues("end-deadlock").Inc()
+	if err := s.end(ctx, e, models.StatusFailed, d.Reason); err != nil {
+		return err
+	}
+	s.SignalLocks(ctx, []string{e.ID}) // it asks for its place, and learns that it has ended
+	return nil
 }
 
 // reconcileRow compares one open row with its workflow.

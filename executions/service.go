@@ -57,6 +57,8 @@ type Service struct {
 	remind  Reminder
 	// answered is when Temporal last took a start, in nanoseconds since 1970.
 	answered atomic.Int64
+	// deadlocked is what the reconciler saw last that waits for ever; see endDeadlock.
+	deadlocked string
 }
 
 // New makes a Service. The client may be lazy: nothing is asked of Temporal before the first trigger.

@@ -1,0 +1,126 @@
+package models
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Deadlock is an execution that waits for its place for ever, with the way round as its reason.
+type Deadlock struct{ ExecutionID, Reason string }
+
+// waiter is an execution that waits for a place, as a part of others that cannot end before it.
+type waiter struct {
+	Execution
+	above   []string // the executions that it is a part of
+	holders []string // those that have the places it waits for
+}
+
+// FindDeadlock looks for executions that wait for each other: each waits for a place that its build, job or pipeline allows,
+// and whoever has such a place has a part that waits in the same way. It gives the youngest of them, nil where there are
+// none. It reads in several queries: what it gives must be seen twice before anything is ended over it.
+//
+// An execution is stuck where everybody who has one of the places cannot end before something that is stuck. That is the
+// greatest such set: all that waits is taken for stuck, and what is found to go on is taken out until nothing changes.
+func (s *Store) FindDeadlock(ctx context.Context) (*Deadlock, error) {
+	stuck, names, err := s.waiters(ctx)
+	if err != nil {
+		return nil, err
+	}
+	blockedBy := func(holder string) string {
+		for _, id := range slices.Sorted(maps.Keys(stuck)) {
+			if slices.Contains(stuck[id].above, holder) {
+				return id
+			}
+		}
+		return ""
+	}
+	for changed := true; changed; {
+		changed = false
+		for id, w := range stuck {
+			if slices.ContainsFunc(w.holders, func(h string) bool { return blockedBy(h) == "" }) {
+				delete(stuck, id)
+				changed = true
+			}
+		}
+	}
+	if len(stuck) == 0 {
+		return nil, nil
+	}
+	youngest := slices.Max(slices.Collect(maps.Keys(stuck)))
+	var way []string
+	seen := map[string]bool{}
+	for id := youngest; !seen[id]; {
+		seen[id] = true
+		holder := stuck[id].holders[0]
+		part := blockedBy(holder)
+		way = append(way, fmt.Sprintf("%s waits for the place of %s, of which %s is a part", names[id], names[holder], names[part]))
+		id = part
+	}
+	return &Deadlock{ExecutionID: youngest, Reason: "it would wait for ever: " + strings.Join(way, "; ")}, nil
+}
+
+// waiters are the executions that wait for a place while they are parts of others, without those that somebody has
+// cancelled, by id; and the names of all that have to do with them.
+func (s *Store) waiters(ctx context.Context) (map[string]*waiter, map[string]string, error) {
+	const columns = "id, kind, subject_id, subject_name, number, parent_id, cancel_requested_at"
+	var list []Execution
+	if err := s.reader(ctx).Raw(`SELECT `+columns+` FROM executions WHERE parent_id <> '' AND status IN ? AND cancel_requested_at IS NULL
+		AND id IN (SELECT execution_id FROM deployment_locks WHERE deployment = '' AND granted_at IS NULL)`, openStatuses).Scan(&list).Error; err != nil || len(list) == 0 {
+		return nil, nil, err
+	}
+	found := map[string]*waiter{}
+	known := map[string]Execution{}
+	var subjects, missing []string
+	for _, e := range list {
+		found[e.ID], known[e.ID] = &waiter{Execution: e}, e
+		subjects, missing = append(subjects, e.SubjectID), append(missing, e.ParentID)
+	}
+	var places []DeploymentLock
+	if err := s.reader(ctx).Where("environment_id IN ? AND deployment = '' AND granted_at IS NOT NULL", subjects).Find(&places).Error; err != nil {
+		return nil, nil, err
+	}
+	holders := map[string][]string{}
+	capacity := map[string]int{}
+	for _, p := range places {
+		holders[p.EnvironmentID] = append(holders[p.EnvironmentID], p.ExecutionID)
+		capacity[p.EnvironmentID] = p.Capacity
+		missing = append(missing, p.ExecutionID)
+	}
+	for len(missing) > 0 {
+		var next []Execution
+		if err := s.reader(ctx).Model(&Execution{}).Select(columns).Where("id IN ?", missing).Find(&next).Error; err != nil {
+			return nil, nil, err
+		}
+		missing = nil
+		for _, e := range next {
+			known[e.ID] = e
+		}
+		for _, e := range next {
+			if _, ok := known[e.ParentID]; !ok && e.ParentID != "" {
+				missing = append(missing, e.ParentID)
+			}
+		}
+	}
+	for id, w := range found {
+		w.holders = holders[w.SubjectID]
+		goesOn := len(w.holders) == 0 || len(w.holders) < capacity[w.SubjectID]
+		for up := w.ParentID; up != "" && !goesOn; up = known[up].ParentID {
+			w.above = append(w.above, up)
+			goesOn = known[up].ID == "" || known[up].CancelRequestedAt != nil || len(w.above) > maxStarters
+		}
+		for _, h := range w.holders {
+			goesOn = goesOn || known[h].CancelRequestedAt != nil
+		}
+		if goesOn {
+			delete(found, id)
+		}
+	}
+	names := map[string]string{}
+	for id, e := range known {
+		names[id] = fmt.Sprintf("%s '%s' #%d", kindName(e.Kind), e.SubjectName, e.Number)
+	}
+	return found, names, nil
+}

@@ -1,0 +1,79 @@
+package models
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Two pipelines that trigger each other, each with one place, wait for each other for ever: the youngest gives way.
+func TestR7PipelinesThatWaitForEachOther(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *Store, _ *clock) {
+		ctx := t.Context()
+		h := newShop(t, s)
+		h.limit(1, BusyQueue)
+		other := &Pipeline{ProjectID: h.project.ID, Name: "other", ProjectName: "shop"}
+		require.NoError(t, s.CreatePipeline(ctx, other))
+		_, err := s.SetLimits(ctx, KindPipeline, other.ID, h.pipeline.Limits)
+		require.NoError(t, err)
+		other.Limits = h.pipeline.Limits
+		ship, run := h.pipeline, func(p *Pipeline, under *Execution) *Execution {
+			h.pipeline = p
+			e, err := h.trigger(KindPipeline, under)
+			require.NoError(t, err)
+			h.claim(e)
+			return e
+		}
+		find := func() *Deadlock {
+			d, err := s.FindDeadlock(ctx)
+			require.NoError(t, err)
+			return d
+		}
+		ship1, other1 := run(ship, nil), run(other, nil)
+		other2 := run(other, ship1)
+		require.Nil(t, find(), "other #1 will end")
+		waits := run(ship, nil)
+		require.Nil(t, find(), "what is no part of another holds nobody up")
+		ship3 := run(ship, other1)
+		d := find()
+		require.Equal(t, ship3.ID, d.ExecutionID)
+		require.Equal(t, "it would wait for ever: pipeline 'ship' #3 waits for the place of pipeline 'ship' #1, of which pipeline 'other' #2 is a part; "+
+			"pipeline 'other' #2 waits for the place of pipeline 'other' #1, of which pipeline 'ship' #3 is a part", d.Reason)
+
+		// With a second place that nobody in the ring has, both go on in the end.
+		_, err = s.SetLimits(ctx, KindPipeline, other.ID, Limits{MaxParallel: 2})
+		require.NoError(t, err)
+		require.Nil(t, find())
+		_, err = s.SetLimits(ctx, KindPipeline, other.ID, Limits{MaxParallel: 1})
+		require.NoError(t, err)
+		require.Nil(t, find(), "other #2 has its place")
+
+		_, err = s.RequestCancel(ctx, ship1.ID, "ann", nil)
+		require.NoError(t, err)
+		require.Nil(t, find())
+		_ = waits
+		_ = other2
+	})
+}
+
+// Where somebody has cancelled one of them, they end without help.
+func TestR7CancelledPipelinesAreNoDeadlock(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *Store, _ *clock) {
+		ctx := t.Context()
+		h := newShop(t, s)
+		h.limit(1, BusyQueue)
+		top := h.triggered(KindPipeline)
+		h.claim(top)
+		part := h.triggered(KindPipeline) // waits for the place of what it is a part of
+		h.claim(part)
+		require.NoError(t, s.writer(ctx).Model(&Execution{}).Where("id = ?", part.ID).Update("parent_id", top.ID).Error)
+		d, err := s.FindDeadlock(ctx)
+		require.NoError(t, err)
+		require.Equal(t, part.ID, d.ExecutionID)
+		_, err = s.RequestCancel(ctx, top.ID, "ann", nil)
+		require.NoError(t, err)
+		d, err = s.FindDeadlock(ctx)
+		require.NoError(t, err)
+		require.Nil(t, d)
+	})
+}
