@@ -28,11 +28,11 @@ func (a *Scripts) Build(ctx context.Context, in workflows.Input) (workflows.Outc
 		if err := t.e.DefinitionInto(&d); err != nil {
 			return models.Result{}, problem.Wrap(problem.Unprocessable, err, "the build's definition cannot be read")
 		}
-		since, err := t.baseline(ctx, d)
+		before, err := t.baseline(ctx, d)
 		if err != nil {
 			return models.Result{}, err
 		}
-		changed := changes{since: since}
+		changed := changes{baseline: before}
 		commit, err := t.fetch(ctx, d, &changed)
 		if err != nil {
 			return models.Result{}, err
@@ -65,7 +65,7 @@ func (a *Scripts) Build(ctx context.Context, in workflows.Input) (workflows.Outc
 			}
 		}
 		if idle && len(steps) > 0 {
-			return result, &idleError{since: since}
+			return result, &idleError{since: changed.since}
 		}
 		return result, nil
 	})

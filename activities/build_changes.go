@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"reflect"
+	"slices"
 	"strings"
 
 	"slipway/internal/logs"
@@ -18,40 +20,92 @@ func (e *idleError) Error() string {
 	return "nothing that it builds has changed since commit " + e.since
 }
 
-// baseline is the commit that a build compares with, "" where its steps ask for no comparison, or there is nothing to
-// compare with: that of the last execution that ended well, on the same branch. An execution that repeats another one
-// runs all it was asked for. What was found once holds for every try.
-func (t *attempt) baseline(ctx context.Context, d models.BuildDefinition) (string, error) {
+// baseline is what a build compares with; the zero value where its steps ask for no comparison, or there is nothing to
+// compare with. It is the last execution that ended well, on the same branch. An execution that repeats another one runs
+// all it was asked for. What was found once holds for every try.
+func (t *attempt) baseline(ctx context.Context, d models.BuildDefinition) (baseline, error) {
 	asked := false
 	for _, st := range d.Steps {
 		asked = asked || len(st.BuildOnFileChanges) > 0 || len(st.IgnoreFileChanges) > 0
 	}
 	if !asked || d.StepsFromYML || t.e.RetryOf != "" {
-		return "", nil
+		return baseline{}, nil
 	}
-	return t.Decide(ctx, "baseline", func() (string, error) {
-		c, err := t.Store.LastGoodCommit(ctx, t.e, d.Branch)
+	found, err := t.Decide(ctx, "baseline", func() (string, error) {
+		e, err := t.Store.LastGoodBuild(ctx, t.e, d.Branch)
 		if errors.Is(err, models.ErrNotFound) {
 			return "", nil
 		}
 		if err != nil {
 			return "", err
 		}
-		return c.Revision, nil
+		return e.Commit.Revision + " " + e.ID, nil
 	})
+	if err != nil || found == "" {
+		return baseline{}, err
+	}
+	revision, id, _ := strings.Cut(found, " ")
+	b := baseline{since: revision}
+	if id == "" {
+		b.steps = d.Steps // decided by a worker of a version that knew the commit alone
+		return b, nil
+	}
+	e, err := t.Store.ExecutionByID(ctx, id)
+	if errors.Is(err, models.ErrNotFound) {
+		return b, nil
+	}
+	if err != nil {
+		return baseline{}, err
+	}
+	var then models.BuildDefinition
+	if err := e.DefinitionInto(&then); err != nil {
+		return b, nil //nolint:nilerr // what cannot be read had none of the steps: they run
+	}
+	b.steps = then.Steps
+	return b, nil
+}
+
+// baseline is an execution that ended well: the commit that it built, and the steps that it had. Each of those had run well
+// by then, in that execution or in an earlier one, and nothing of its files had changed since.
+type baseline struct {
+	since string
+	steps []models.BuildStep
 }
 
 // changes are the files that differ from the baseline.
 type changes struct {
+	baseline
 	known bool
-	since string
 	files []string
 }
 
+// had says whether the baseline had a step as it stands now. One that was added since, or that does something else than
+// it did, has never run well: no comparison of files can say that it has nothing to do.
+func (b baseline) had(st models.BuildStep) bool {
+	return slices.ContainsFunc(b.steps, func(s models.BuildStep) bool { return reflect.DeepEqual(plain(s), plain(st)) })
+}
+
+// plain is a step in which nothing and an empty list are the same.
+func plain(st models.BuildStep) models.BuildStep {
+	if len(st.BuildOnFileChanges) == 0 {
+		st.BuildOnFileChanges = nil
+	}
+	if len(st.IgnoreFileChanges) == 0 {
+		st.IgnoreFileChanges = nil
+	}
+	if len(st.Providers) == 0 {
+		st.Providers = nil
+	}
+	if len(st.Variables) == 0 {
+		st.Variables = nil
+	}
+	return st
+}
+
 // concern says whether a step has something to do: one of the files is among those that it builds on (any, where it names
-// none) and not among those that it ignores. What is not known counts as changed.
+// none) and not among those that it ignores. What is not known counts as changed, and so does a step that is new.
 func (c changes) concern(st models.BuildStep) bool {
-	if !c.known || len(st.BuildOnFileChanges) == 0 && len(st.IgnoreFileChanges) == 0 {
+	if !c.known || len(st.BuildOnFileChanges) == 0 && len(st.IgnoreFileChanges) == 0 || !c.had(st) {
 		return true
 	}
 	for _, f := range c.files {

@@ -45,16 +45,25 @@ func TestStepsWithSomethingToDo(t *testing.T) {
 	on := func(build, ignore []string) models.BuildStep {
 		return models.BuildStep{BuildOnFileChanges: build, IgnoreFileChanges: ignore}
 	}
-	c := changes{known: true, files: []string{"docs/a.md", "src/main.go"}}
+	had := baseline{since: "c0ffee", steps: []models.BuildStep{on([]string{"src/"}, nil), on([]string{"web/"}, nil), on(nil, []string{"docs"}), on(nil, []string{"docs", "*.go"}),
+		on([]string{"src"}, []string{"*.go"}), on([]string{"src"}, []string{}), {PlanLocation: "lib/escape.yml", BuildOnFileChanges: []string{"lib"}, RunBuild: true}}}
+	c := changes{baseline: had, known: true, files: []string{"docs/a.md", "src/main.go"}}
 	require.True(t, c.concern(on(nil, nil)))
 	require.True(t, c.concern(on([]string{"src/"}, nil)))
 	require.False(t, c.concern(on([]string{"web/"}, nil)))
 	require.True(t, c.concern(on(nil, []string{"docs"})))
 	require.False(t, c.concern(on(nil, []string{"docs", "*.go"})))
 	require.False(t, c.concern(on([]string{"src"}, []string{"*.go"})), "ignored wins")
-	require.False(t, changes{known: true}.concern(on([]string{"src"}, nil)), "nothing has changed at all")
+	require.False(t, changes{baseline: had, known: true}.concern(on([]string{"src"}, nil)), "nothing has changed at all")
 	require.True(t, changes{known: true}.concern(on(nil, nil)), "a step that names no files builds whatever happens")
-	require.True(t, changes{}.concern(on([]string{"web"}, nil)), "what is not known counts as changed")
+	require.True(t, changes{baseline: had}.concern(on([]string{"web"}, nil)), "what is not known counts as changed")
+	// A step that the last good build did not have has never run well, whatever its files did since.
+	lib := models.BuildStep{PlanLocation: "lib/escape.yml", BuildOnFileChanges: []string{"lib"}, RunBuild: true}
+	require.False(t, c.concern(lib))
+	require.True(t, c.concern(models.BuildStep{PlanLocation: "new/escape.yml", BuildOnFileChanges: []string{"lib"}, RunBuild: true}), "it is new")
+	lib.RunTests = true
+	require.True(t, c.concern(lib), "it does more than it did")
+	require.True(t, changes{baseline: baseline{since: "c0ffee"}, known: true}.concern(on([]string{"src"}, nil)), "the build has no step that it had")
 }
 
 func FuzzFilePatterns(f *testing.F) {

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,7 +25,8 @@ func TestBuildsOnFileChanges(t *testing.T) {
 		return client.BuildStep{PlanLocation: "escape.yml", RunBuild: true, BuildOnFileChanges: on, IgnoreFileChanges: ignore,
 			Variables: map[string]string{"script": p.script("[ ! -e '"+s.dir+"/broken' ] || exit 1", "echo "+name+" >> '"+count+"'")}}
 	}
-	p.buildOf(client.Build{Name: "some", Repo: p.repo.Dir, Branch: "main", Steps: []client.BuildStep{step("web", []string{"web/"}, nil), step("rest", nil, []string{"docs", "*.md"})}})
+	steps := []client.BuildStep{step("web", []string{"web/"}, nil), step("rest", nil, []string{"docs", "*.md"})}
+	p.buildOf(client.Build{Name: "some", Repo: p.repo.Dir, Branch: "main", Steps: steps})
 	s.ok(p.trigger("some"))
 	require.Equal(t, []string{"web", "rest"}, fileLines(t, count), "there is nothing to compare with yet")
 
@@ -57,6 +59,13 @@ func TestBuildsOnFileChanges(t *testing.T) {
 	s.ok(again)
 	require.Len(t, fileLines(t, count), 6)
 
+	// A step that was added since the last good build has never run well: it does not wait for a change of its files.
+	late := client.Build{Name: "some", Repo: p.repo.Dir, Branch: "main", Steps: append(steps, step("late", []string{"late/"}, nil))}
+	require.Equal(t, http.StatusOK, s.do(http.MethodPut, "/api/v1/state/changes/environments/dev/builds/by-name/some/", late).status)
+	s.ok(p.trigger("some"))
+	require.Equal(t, "late", fileLines(t, count)[6])
+	s.reaches(p.trigger("some"), models.StatusSkipped)
+
 	// A history that was rewritten has nothing to compare with.
 	p.repo.Git("checkout", "-q", "--orphan", "new")
 	p.repo.Commit("anew", nil)
@@ -65,7 +74,7 @@ func TestBuildsOnFileChanges(t *testing.T) {
 	p.repo.Git("reflog", "expire", "--expire=now", "--all")
 	p.repo.Git("gc", "-q", "--prune=now")
 	s.ok(p.trigger("some"))
-	require.Len(t, fileLines(t, count), 8)
+	require.Len(t, fileLines(t, count), 10)
 }
 
 // tag_git pushes a tag of the release's name to the repository, and never moves one.

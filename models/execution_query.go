@@ -121,17 +121,18 @@ func (s *Store) LastExecution(ctx context.Context, subjectID string) (*Execution
 	return &e, nil
 }
 
-// LastGoodCommit gives the commit of the last execution before e, of the same build and on the same branch, that ended
-// well. ErrNotFound where there is none, or none of the last fifty is of that branch.
-func (s *Store) LastGoodCommit(ctx context.Context, e *Execution, branch string) (*Commit, error) {
+// LastGoodBuild gives the last execution before e, of the same build and on the same branch, that ended well and whose
+// commit is known: its id and its commit, nothing else of it. ErrNotFound where there is none, or none of the last fifty
+// is of that branch.
+func (s *Store) LastGoodBuild(ctx context.Context, e *Execution, branch string) (*Execution, error) {
 	var list []Execution
 	err := s.reader(ctx).Select("id", "commit").Where("subject_id = ? AND id < ? AND status = ?", e.SubjectID, e.ID, StatusOK).Order("id DESC").Limit(50).Find(&list).Error
 	if err != nil {
 		return nil, err
 	}
-	for _, x := range list {
-		if x.Commit != nil && x.Commit.Revision != "" && (branch == "" || x.Commit.Branch == "" || x.Commit.Branch == branch) {
-			return x.Commit, nil
+	for i := range list {
+		if c := list[i].Commit; c != nil && c.Revision != "" && (branch == "" || c.Branch == "" || c.Branch == branch) {
+			return &list[i], nil
 		}
 	}
 	return nil, ErrNotFound
