@@ -113,6 +113,11 @@ func (s *stepper) child(ctx context.Context, run *workflows.StepRun, n models.Ne
 		return problem.New(problem.Unprocessable, "time_limit: %s", err.Error())
 	}
 	n.Definition = models.WithTimeLimit(n.Definition, limit)
+	if n.Audit == nil {
+		if n.By, err = s.auditor(ctx); err != nil {
+			return err
+		}
+	}
 	var older []string
 	err = s.Store.Tx(ctx, func(tx *models.Store) error {
 		child, isNew, err := tx.CreateExecution(ctx, n)

@@ -49,17 +49,9 @@ type TriggerRequest struct {
 	Durable bool
 }
 
-// noun is what the policy and the audit log call a kind of execution.
-func noun(kind string) string {
-	if kind == models.KindDeployment {
-		return "deployment-job"
-	}
-	return kind
-}
-
 // auditOf is the line for something done to an execution's subject: verb is trigger, cancel or retry.
 func auditOf(by policies.Subject, verb, kind, projectID, subjectID, subjectName string) *models.AuditEntry {
-	return &models.AuditEntry{ActorKind: by.Kind, ActorID: by.ID, ActorName: by.Name, Action: noun(kind) + ":" + verb, ResourceKind: kind, ResourceID: subjectID,
+	return &models.AuditEntry{ActorKind: by.Kind, ActorID: by.ID, ActorName: by.Name, Action: models.AuditNoun(kind) + ":" + verb, ResourceKind: kind, ResourceID: subjectID,
 		ResourceName: subjectName, ProjectID: projectID}
 }
 

@@ -28,6 +28,14 @@ type AuditEntry struct {
 	Detail map[string]any `gorm:"serializer:json"`
 }
 
+// AuditNoun is what the policy and the audit log call a kind of execution.
+func AuditNoun(kind string) string {
+	if kind == KindDeployment {
+		return "deployment-job"
+	}
+	return kind
+}
+
 // TableName names the table of the log.
 func (AuditEntry) TableName() string { return "audit_log" }
 

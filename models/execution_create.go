@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+
+	"slipway/policies"
 )
 
 // NewExecution is what CreateExecution needs.
@@ -28,6 +30,9 @@ type NewExecution struct {
 	Steps []ExecutionStep
 	// Commit is what is known of the source already.
 	Commit *Commit
+	// By is who stands in the audit log for what the record of this one does to others, such as a cancellation of older
+	// ones, where there is no Audit.
+	By policies.Subject
 	// Audit, where set, is the line of the audit log that is written with the row, and not at all where there is none. The
 	// execution's id and number are added to its detail.
 	Audit *AuditEntry
@@ -51,6 +56,10 @@ func (s *Store) CreateExecution(ctx context.Context, n NewExecution) (*Execution
 		}
 	}
 	now := s.Now()
+	if n.Commit != nil {
+		c := n.Commit.Cut(MaxCommitMessage) // what a webhook brought, or an older version recorded, may be of any length
+		n.Commit = &c
+	}
 	e := &Execution{ID: NewID(), Kind: n.Kind, ProjectID: n.ProjectID, EnvironmentID: n.EnvironmentID, OrganizationID: n.OrganizationID, SubjectID: n.SubjectID, SubjectName: n.SubjectName,
 		Status: StatusNew, TaskQueue: n.TaskQueue, ParentID: n.ParentID, ParentPhase: n.ParentPhase, ParentStep: n.ParentStep, RootID: n.RootID, RetryOf: n.RetryOf,
 		Trigger: n.Trigger, Definition: def, Commit: n.Commit, CreatedAt: now, CheckedAt: now}

@@ -206,7 +206,7 @@ func (s *Store) takePlace(ctx context.Context, e *Execution, n NewExecution) err
 		case BusySkip:
 			return s.skip(ctx, e, l, queue[0].ExecutionID)
 		case BusyCancelOlder:
-			if err := s.cancelOlder(ctx, e, n.Audit, queue[:len(queue)+1-l.MaxParallel]); err != nil {
+			if err := s.cancelOlder(ctx, e, n, queue[:len(queue)+1-l.MaxParallel]); err != nil {
 				return err
 			}
 		}
@@ -252,13 +252,13 @@ func (s *Store) skip(ctx context.Context, e *Execution, l Limits, runningID stri
 }
 
 // cancelOlder records that the executions that stand first in a queue be cancelled. Those that were not asked before are
-// told by whoever recorded e: see Execution.Supersedes. line is that of the trigger, whose actor is the one who cancels.
-func (s *Store) cancelOlder(ctx context.Context, e *Execution, line *AuditEntry, first []DeploymentLock) error {
+// told by whoever recorded e: see Execution.Supersedes. Who triggered e is the one who cancels.
+func (s *Store) cancelOlder(ctx context.Context, e *Execution, n NewExecution, first []DeploymentLock) error {
 	for _, q := range first {
 		if err := s.lockExecution(ctx, q.ExecutionID); err != nil {
 			return err
 		}
-		asked, err := s.RequestCancel(ctx, q.ExecutionID, fmt.Sprintf("%s '%s' #%d, which is newer", kindName(e.Kind), e.SubjectName, e.Number), line.superseding(e, q.ExecutionID))
+		asked, err := s.RequestCancel(ctx, q.ExecutionID, fmt.Sprintf("%s '%s' #%d, which is newer", kindName(e.Kind), e.SubjectName, e.Number), n.superseding(e, q.ExecutionID))
 		if err != nil && !errors.Is(err, ErrFinal) {
 			return err
 		}
@@ -316,13 +316,17 @@ func (s *Store) Admit(ctx context.Context, id string, deployments func(*Executio
 	return c, nil
 }
 
-// superseding is the line that says that an older execution was cancelled in favour of e; nil where the trigger has none.
-func (e *AuditEntry) superseding(newer *Execution, older string) *AuditEntry {
-	if e == nil {
-		return nil
+// superseding is the line that says that an older execution was cancelled in favour of e. Its actor is that of the trigger's
+// line, or who stands behind a trigger that has none.
+func (n NewExecution) superseding(e *Execution, older string) *AuditEntry {
+	c := AuditEntry{ResourceKind: e.Kind, ResourceID: e.SubjectID, ResourceName: e.SubjectName, ProjectID: e.ProjectID}.ActorOf(n.By)
+	if n.Audit != nil {
+		c = *n.Audit
 	}
-	c := *e
-	c.Action = strings.TrimSuffix(strings.TrimSuffix(c.Action, ":trigger"), ":retry") + ":cancel"
-	c.Detail = map[string]any{"execution": older, "superseded_by": newer.ID}
+	if c.ActorKind == "" {
+		c.ActorKind, c.ActorName = "system", "slipway"
+	}
+	c.Action = AuditNoun(e.Kind) + ":cancel"
+	c.Detail = map[string]any{"execution": older, "superseded_by": e.ID}
 	return &c
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"slipway/internal/problem"
+	"slipway/policies"
 )
 
 // shop is a project with one environment, a build, a deployment job and a pipeline.
@@ -20,6 +21,7 @@ type shop struct {
 	build    *Build
 	job      *DeploymentJob
 	pipeline *Pipeline
+	by       policies.Subject
 }
 
 func newShop(t *testing.T, s *Store) *shop {
@@ -59,7 +61,7 @@ func (h *shop) limit(max int, busy string) (next []string) {
 
 // trigger records an execution of a kind; under names the execution that it is a part of.
 func (h *shop) trigger(kind string, under *Execution) (*Execution, error) {
-	n := NewExecution{Kind: kind, ProjectID: h.project.ID}
+	n := NewExecution{Kind: kind, ProjectID: h.project.ID, By: h.by}
 	switch kind {
 	case KindBuild:
 		n.SubjectID, n.SubjectName, n.EnvironmentID, n.Definition = h.build.ID, h.build.Name, h.env.ID, h.build.Definition()
@@ -246,12 +248,44 @@ func TestOlderExecutionsAreCancelled(t *testing.T) {
 		second := h.triggered(KindPipeline)
 		require.Equal(t, []string{first.ID}, second.Supersedes)
 		require.Equal(t, "pipeline 'ship' #2, which is newer", h.row(first).CancelRequestedBy)
+		h.by = policies.Subject{Kind: "service-account", ID: "ci-id", Name: "ci"}
 		third := h.triggered(KindPipeline)
 		require.Equal(t, []string{second.ID}, third.Supersedes, "the first was asked before")
+		// S24: a cancellation has its line, also where the trigger has none.
+		lines, err := s.ListAudit(t.Context(), policies.Visible{All: true}, AuditFilter{Action: "pipeline:cancel"})
+		require.NoError(t, err)
+		require.Len(t, lines, 2)
+		require.Equal(t, []string{"service-account", "ci", "system"}, []string{lines[0].ActorKind, lines[0].ActorName, lines[1].ActorKind})
+		require.Equal(t, map[string]any{"execution": second.ID, "superseded_by": third.ID}, lines[0].Detail)
 		require.True(t, h.claim(third).Queued, "it waits until the others have ended")
 		require.Equal(t, []string{second.ID}, h.end(first))
 		require.Equal(t, []string{third.ID}, h.end(second))
 		require.False(t, h.admit(third).Queued)
+	})
+}
+
+// The end of one of many wakes one, and leaves the rows of those that run alone.
+func TestAGrantTouchesNoRowThatIsGranted(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *Store, _ *clock) {
+		h := newShop(t, s)
+		h.limit(20, BusyQueue)
+		var running []*Execution
+		for range 20 {
+			e := h.triggered(KindBuild)
+			h.claim(e)
+			running = append(running, e)
+		}
+		waits := h.triggered(KindBuild)
+		require.True(t, h.claim(waits).Queued)
+		statements := countStatements(t, s)
+		require.Equal(t, []string{waits.ID}, h.end(running[0]))
+		require.Less(t, statements(), 12, "not one for each that runs")
+		granted, err := all[DeploymentLock](s.reader(t.Context()).Where("environment_id = ?", h.build.ID))
+		require.NoError(t, err)
+		for _, l := range granted {
+			require.NotNil(t, l.GrantedAt)
+		}
+		require.Empty(t, h.end(running[1]), "nobody waits")
 	})
 }
 

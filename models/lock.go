@@ -82,8 +82,8 @@ func (s *Store) requestLocks(ctx context.Context, e *Execution, deployments []st
 		// A place that it has been given is no news any more.
 		return false, s.LockSeen(ctx, e.ID)
 	}
-	// The grant may stand there already, from the release of an earlier holder.
-	err = s.writer(ctx).Model(&DeploymentLock{}).Where("execution_id = ? AND environment_id = ?", e.ID, e.EnvironmentID).
+	// The grant may stand there already, from the release of an earlier holder. What was granted and seen stays as it is.
+	err = s.writer(ctx).Model(&DeploymentLock{}).Where("execution_id = ? AND environment_id = ? AND (granted_at IS NULL OR seen_at IS NULL)", e.ID, e.EnvironmentID).
 		Updates(map[string]any{"granted_at": gorm.Expr("COALESCE(granted_at, ?)", now), "seen_at": now}).Error
 	return true, err
 }
@@ -145,19 +145,20 @@ func (s *Store) grant(ctx context.Context, environmentID string) ([]string, erro
 	if err != nil {
 		return nil, err
 	}
-	var next []string
-	for _, id := range slices.Sorted(maps.Keys(holders(queue))) {
-		// One that has not been claimed yet will find itself granted when it asks.
-		u := s.writer(ctx).Model(&DeploymentLock{}).Where("execution_id = ? AND environment_id = ? AND granted_at IS NULL", id, environmentID).
-			Updates(map[string]any{"granted_at": s.Now()})
-		if u.Error != nil {
-			return nil, u.Error
-		}
-		if u.RowsAffected > 0 {
-			next = append(next, id)
+	held := holders(queue)
+	fresh := map[string]bool{}
+	for _, l := range queue {
+		if held[l.ExecutionID] && l.GrantedAt == nil {
+			fresh[l.ExecutionID] = true
 		}
 	}
-	return next, nil
+	next := slices.Sorted(maps.Keys(fresh))
+	if len(next) == 0 {
+		return nil, nil // whoever holds something was granted it before
+	}
+	// One that has not been claimed yet will find itself granted when it asks.
+	return next, s.writer(ctx).Model(&DeploymentLock{}).Where("execution_id IN ? AND environment_id = ? AND granted_at IS NULL", next, environmentID).
+		Update("granted_at", s.Now()).Error
 }
 
 func (s *Store) lockEnvironment(ctx context.Context, environmentID string) error {
