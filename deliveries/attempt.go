@@ -83,8 +83,15 @@ func (s *Service) pointless(ctx context.Context, d *models.Delivery) (string, er
 	if errors.Is(err, models.ErrNotFound) {
 		return "the confirmation was removed", nil
 	}
-	if err == nil && c.Status != models.ConfirmationPending {
+	if err != nil {
+		return "", err
+	}
+	if c.Status != models.ConfirmationPending {
 		return "it was decided meanwhile: " + c.Status, nil
+	}
+	cancelled, err := s.Store.ConfirmationCancelled(ctx, c.ID)
+	if err == nil && cancelled {
+		return "the execution was cancelled meanwhile", nil
 	}
 	return "", err
 }

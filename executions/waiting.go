@@ -175,7 +175,7 @@ func (w *why) pipeline(ctx context.Context) error {
 		return err
 	}
 	for _, c := range confirmations {
-		if c.Status != models.ConfirmationPending {
+		if c.Status != models.ConfirmationPending || w.e.CancelRequestedAt != nil && !w.e.CancelRequestedAt.Before(c.CreatedAt) {
 			continue
 		}
 		who := "somebody who may write in the project"

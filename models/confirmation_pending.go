@@ -36,7 +36,7 @@ type PendingFilter struct {
 // here. next is the After of the rest; "" where there is none.
 func (s *Store) PendingConfirmations(ctx context.Context, f PendingFilter) (list []PendingConfirmation, next string, err error) {
 	inProjects := s.reader(ctx).Model(&Execution{}).Select("id").Where("status IN ?", openStatuses).Scopes(s.visibleProjects(f.Visible, "project_id"))
-	q := s.reader(ctx).Where("status = ?", ConfirmationPending).
+	q := s.reader(ctx).Where("status = ?", ConfirmationPending).Where(notCancelledSQL).
 		Where(s.read.Where(`"user" = '' AND team = '' AND execution_id IN (?)`, inProjects).
 			Or(`LOWER("user") = ? AND ? <> ''`, strings.ToLower(f.User), f.User).Or("team <> '' AND team IN ?", append([]string{""}, f.Teams...)))
 	if f.ExecutionID != "" {

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"slipway/policies"
 )
 
 // askingExecution is an execution of a pipeline whose one step is a confirmation that waits.
@@ -27,7 +29,11 @@ func TestR10NobodyDecidesWhatIsCancelled(t *testing.T) {
 		ctx := t.Context()
 		e, c := askingExecution(t, s)
 		clock.move(time.Second)
-		_, err := s.RequestCancel(ctx, e.ID, "ann", nil)
+		require.NoError(t, s.writer(ctx).Model(c).Update("remind_at", s.Now()).Error)
+		waits, _, err := s.PendingConfirmations(ctx, PendingFilter{Visible: policies.Visible{All: true}, Limit: 10})
+		require.NoError(t, err)
+		require.Len(t, waits, 1)
+		_, err = s.RequestCancel(ctx, e.ID, "ann", nil)
 		require.NoError(t, err)
 		for _, approve := range []bool{true, false} {
 			_, err = s.VoteConfirmation(ctx, c.ID, approve, "user", "u", "bob")
@@ -39,6 +45,14 @@ func TestR10NobodyDecidesWhatIsCancelled(t *testing.T) {
 		c, err = s.ConfirmationByID(ctx, c.ID)
 		require.NoError(t, err)
 		require.Equal(t, ConfirmationPending, c.Status)
+
+		// Nobody is shown it, or reminded of it, any more, although its step has not ended yet.
+		mine, _, err := s.PendingConfirmations(ctx, PendingFilter{Visible: policies.Visible{All: true}, Limit: 10})
+		require.NoError(t, err)
+		require.Empty(t, mine)
+		due, err := s.ConfirmationsToRemind(ctx, 10)
+		require.NoError(t, err)
+		require.Empty(t, due)
 
 		// A confirmation of a phase that cleans up is asked for after the cancellation, and decided as any other.
 		clock.move(time.Second)

@@ -98,6 +98,9 @@ func (s *Store) cancelledSince(db *gorm.DB, id string) (bool, error) {
 	return n > 0, err
 }
 
+// notCancelledSQL is a condition on rows of confirmations: their execution was not cancelled after they were opened.
+const notCancelledSQL = `NOT EXISTS (SELECT 1 FROM executions x WHERE x.id = confirmations.execution_id AND x.cancel_requested_at IS NOT NULL AND x.cancel_requested_at >= confirmations.created_at)`
+
 func (s *Store) votes(db *gorm.DB, id string) ([]ConfirmationVote, error) {
 	return all[ConfirmationVote](db.Where("confirmation_id = ?", id).Order("created_at, voter"))
 }
@@ -132,9 +135,10 @@ func (s *Store) ConfirmationsToExpire(ctx context.Context, before time.Time, lim
 	return all[Confirmation](s.reader(ctx).Where("status = ? AND expires_at IS NOT NULL AND expires_at <= ?", ConfirmationPending, before).Order("expires_at").Limit(limit))
 }
 
-// ConfirmationsToRemind gives open confirmations whose people are to be reminded.
+// ConfirmationsToRemind gives open confirmations whose people are to be reminded, and whose execution nobody has cancelled.
 func (s *Store) ConfirmationsToRemind(ctx context.Context, limit int) ([]Confirmation, error) {
 	return all[Confirmation](s.reader(ctx).Where("status = ? AND remind_at IS NOT NULL AND remind_at <= ? AND (expires_at IS NULL OR expires_at > ?)", ConfirmationPending, s.Now(), s.Now()).
+		Where(notCancelledSQL).
 		Order("remind_at").Limit(limit))
 }
 

@@ -177,6 +177,9 @@ func (s *surface) fillSteps(ctx context.Context, e *models.Execution, phases []P
 			st.DecidedBy, st.DecidedAt = c.DecidedByName, stamp(c.DecidedAt)
 			continue
 		}
+		if e.CancelRequestedAt != nil && !e.CancelRequestedAt.Before(c.CreatedAt) {
+			continue // nobody decides it any more
+		}
 		may, err := s.confirm.MayDecide(ctx, api.SubjectOf(ctx), e, c)
 		if err != nil {
 			return err
