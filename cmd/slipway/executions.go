@@ -130,13 +130,9 @@ func newCancelCommand() *cobra.Command {
 A second call changes nothing.`,
 	}
 	c.RunE = k.with(func(ctx context.Context, api *client.Client, c *cobra.Command, args []string) error {
-		found, err := find(ctx, api, args[0])
+		found, ref, err := findRef(ctx, api, args[0], "cancelled")
 		if err != nil {
 			return err
-		}
-		ref, ok := found.Ref()
-		if !ok {
-			return fmt.Errorf("executions of kind %s cannot be cancelled here", found.Kind)
 		}
 		if found.Ended() {
 			return fmt.Errorf("execution %s has ended already: %s", found.ID, withReason(found.Outcome, found.Reason))
@@ -166,13 +162,9 @@ func newRetryCommand() *cobra.Command {
 ` + exitText,
 	}
 	c.RunE = k.with(func(ctx context.Context, api *client.Client, c *cobra.Command, args []string) error {
-		found, err := find(ctx, api, args[0])
+		found, ref, err := findRef(ctx, api, args[0], "retried")
 		if err != nil {
 			return err
-		}
-		ref, ok := found.Ref()
-		if !ok {
-			return fmt.Errorf("executions of kind %s cannot be retried here", found.Kind)
 		}
 		if from != "" && found.Kind != client.KindPipeline {
 			return usageErrorf("--from is for pipelines, and this is a %s", found.Kind)

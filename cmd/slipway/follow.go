@@ -44,8 +44,30 @@ func (k *clientCommands) follow(ctx context.Context, api *client.Client, out io.
 	if err != nil {
 		return err
 	}
+	return k.ended(ctx, api, out, e)
+}
+
+// followStatus is follow for executions that have no log: searches and scans of assets.
+func (k *clientCommands) followStatus(ctx context.Context, api *client.Client, out io.Writer, id string) error {
+	found, err := api.FollowStatus(ctx, id, client.FollowOptions{Tell: k.tell(out, id)})
+	if ctx.Err() != nil {
+		return &exitError{exitDetached, fmt.Errorf("execution %s goes on without you. To follow it again: slipway logs -f %s", id, id)}
+	}
+	if err != nil {
+		return err
+	}
+	e := &client.Execution{ID: found.ID, Status: found.Status, Outcome: found.Outcome, Reason: found.Reason}
+	if found.StartedAt != nil && found.FinishedAt != nil {
+		e.StartedAt, e.FinishedAt = *found.StartedAt, *found.FinishedAt
+	}
+	return k.ended(ctx, api, out, e)
+}
+
+// ended tells how an execution that was followed ended. The error is its result: nil where it ended well.
+func (k *clientCommands) ended(ctx context.Context, api *client.Client, out io.Writer, e *client.Execution) error {
+	var err error
 	if k.output == "json" {
-		found, ferr := api.Find(ctx, ref.ID)
+		found, ferr := api.Find(ctx, e.ID)
 		if ferr != nil {
 			return ferr
 		}
@@ -189,7 +211,8 @@ func newLogsCommand() *cobra.Command {
 
 With --follow the lines are printed as they come, and the command ends with the execution's result: 0 where it ended well,
 1 where it failed, 3 where it was cancelled. Ctrl-C ends the command and not the execution. While the server restarts it
-is asked again, for ten minutes; no line is missed or repeated.`,
+is asked again, for ten minutes; no line is missed or repeated. Searches and scans of assets have no log: of them the
+statuses are printed.`,
 		Args: cobra.ExactArgs(1),
 	}
 	c.RunE = k.with(func(ctx context.Context, api *client.Client, c *cobra.Command, args []string) error {
@@ -204,11 +227,10 @@ is asked again, for ten minutes; no line is missed or repeated.`,
 			return err
 		}
 		if follow {
-			ref, ok := found.Ref()
-			if !ok {
-				return fmt.Errorf("executions of kind %s have no log", found.Kind)
+			if ref, ok := found.Ref(); ok {
+				return k.follow(ctx, api, c.OutOrStdout(), ref)
 			}
-			return k.follow(ctx, api, c.OutOrStdout(), ref)
+			return k.followStatus(ctx, api, c.OutOrStdout(), found.ID)
 		}
 		return k.printLogs(ctx, api, k.tell(c.OutOrStdout(), found.ID), found, "", tail)
 	})
@@ -223,6 +245,19 @@ is asked again, for ten minutes; no line is missed or repeated.`,
 func find(ctx context.Context, api *client.Client, id string) (*client.AnyExecution, error) {
 	found, err := findAnswer(ctx, api, id)
 	return &found.Value, err
+}
+
+// findRef is find for what can be done to builds, deployment jobs and pipelines alone; done is that, as in cancelled.
+func findRef(ctx context.Context, api *client.Client, id, done string) (*client.AnyExecution, client.Ref, error) {
+	found, err := find(ctx, api, id)
+	if err != nil {
+		return nil, client.Ref{}, err
+	}
+	ref, ok := found.Ref()
+	if !ok {
+		return nil, client.Ref{}, fmt.Errorf("executions of kind %s cannot be %s here", found.Kind, done)
+	}
+	return found, ref, nil
 }
 
 // findAnswer is find with the whole answer.

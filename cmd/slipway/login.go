@@ -86,11 +86,7 @@ func (l *login) run(c *cobra.Command, args []string) error {
 	}
 	warn(c, found)
 	// What is wrong with the file is said before anybody types a password.
-	file, err := client.ContextsFile()
-	if err != nil {
-		return err
-	}
-	kept, err := client.OpenContexts(file)
+	kept, err := openContexts()
 	if err != nil {
 		return err
 	}
@@ -266,11 +262,7 @@ func newLogoutCommand() *cobra.Command {
 		Short: "Forget a login, and end it on the server if it was made with a password",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			file, err := client.ContextsFile()
-			if err != nil {
-				return err
-			}
-			kept, err := client.OpenContexts(file)
+			kept, err := openContexts()
 			if err != nil {
 				return err
 			}

@@ -72,8 +72,12 @@ type PipelineStep struct {
 	User          string `json:"user,omitempty"`
 	Team          string `json:"team,omitempty"`
 	// Approvals is how many people must approve a confirmation; 0 is one.
-	Approvals     int  `json:"approvals,omitempty"`
-	IgnoreFailure bool `json:"ignore_failure,omitempty"`
+	Approvals int `json:"approvals,omitempty"`
+	// FourEyes keeps whoever set the execution off from deciding.
+	FourEyes bool `json:"four_eyes,omitempty"`
+	// RemindAfter is how long those who may decide have before they are reminded, and again, as in 4h.
+	RemindAfter   string `json:"remind_after,omitempty"`
+	IgnoreFailure bool   `json:"ignore_failure,omitempty"`
 	// TimeLimit is how long the step may take, as in 10m.
 	TimeLimit string `json:"time_limit,omitempty"`
 	Pipeline  string `json:"pipeline,omitempty"`
