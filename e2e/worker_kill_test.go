@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"slipway/internal/client"
 	"slipway/models"
 	"slipway/workflows"
 )
@@ -62,6 +63,46 @@ func TestR1KilledWorkers(t *testing.T) {
 				workers[i] = s.startWorker("worker-3")
 			}
 		}
+	})
+
+	t.Run("R1 an errand of a pipeline is interrupted and not repeated", func(t *testing.T) {
+		p := s.project("killed-errand")
+		effects, g := p.dir+"/errands", newGate(t)
+		p.errands(effects, "echo pid $$", "echo began >>'"+effects+"'", "(trap '' TERM; exec sleep 1000) &", g.wait(), "kill -9 $!")
+		p.release()
+		p.job("web", "web", "echo deployed")
+		s.ok(p.deploy("web"))
+		p.pipeline("backup", []client.PipelineStep{{Type: client.StepErrand, Deployment: "web", ErrandName: "backup"}}, []client.PipelineStep{{Type: client.StepSmoke, Deployment: "web"}})
+		ref := p.triggerPipeline("backup")
+		var child client.Ref
+		await(t, "the errand has begun", func() (bool, string) {
+			id := steps(s.execution(ref))[0].ExecutionID
+			child = client.DeploymentJobRef(p.name, "dev", "web", id)
+			return id != "", ""
+		})
+		pid, err := strconv.Atoi(s.line(child, "pid "))
+		require.NoError(t, err)
+		hit, _ := workerOf(t, pid, workers...)
+		hit.kill()
+		noProcessesOf(t, 3*time.Second, child.ID)
+		e := s.failed(ref, "interrupted")
+		require.Equal(t, []string{"failed", ""}, []string{steps(e)[0].Status, steps(e)[1].ExecutionID}, "nothing follows")
+		require.Equal(t, []string{"began"}, fileLines(t, effects), "it ran once")
+		queue, err := s.store.LockQueue(t.Context(), s.row(child).EnvironmentID)
+		require.NoError(t, err)
+		require.Empty(t, queue, "the deployment is free")
+		for i, w := range workers {
+			if w == hit {
+				workers[i] = s.startWorker("worker-4")
+			}
+		}
+		// A person decides: the retry runs it again, and goes on.
+		again, err := s.client.Retry(t.Context(), ref)
+		require.NoError(t, err)
+		g.open(1)
+		s.ok(again)
+		require.Equal(t, []string{"began", "began", "here"}, fileLines(t, effects))
+		require.Equal(t, models.StatusFailed, s.row(ref).Status, "the first one stays as it was")
 	})
 
 	t.Run("R1 a deploy script is interrupted and not repeated", func(t *testing.T) {
