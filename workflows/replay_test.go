@@ -23,7 +23,7 @@ import (
 func TestR11RecordedHistoriesReplay(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("testdata", "histories", "*.json*"))
 	require.NoError(t, err)
-	require.GreaterOrEqual(t, len(files), 57, "histories are missing")
+	require.GreaterOrEqual(t, len(files), 65, "histories are missing")
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".gz"), func(t *testing.T) {
 			t.Parallel()
@@ -45,6 +45,9 @@ func TestR11ReplayNoticesAChange(t *testing.T) {
 		"asset-search-open-waiting":   {AssetSearchWorkflow: ends},
 		"asset-scan-open-running":     {AssetScanWorkflow: ends},
 		"package-mirror-open-running": {PackageMirrorWorkflow: once},
+		"pipeline-timed-out":          {PipelineWorkflow: ends},
+		"pipeline-with-deliveries":    {PipelineWorkflow: ends},
+		"schedule-trigger":            {ScheduleWorkflow: func(workflow.Context, ScheduleInput) error { return nil }},
 		"delivery-cancelled":          {DeliveryWorkflow: func(workflow.Context, DeliveryInput) (Outcome, error) { return Outcome{}, nil }},
 	} {
 		all := registered()
