@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"slipway/activities"
@@ -381,4 +382,19 @@ func TestStepsCallWebhooks(t *testing.T) {
 	e = s.failed(again, "step last:")
 	require.True(t, steps(e)[1].Kept)
 	require.Len(t, bodies, 3)
+
+	// S12: a pipeline from before there were signing secrets gets one: nothing goes out unsigned.
+	conn, err := pgx.Connect(s.ctx(), s.database)
+	require.NoError(t, err)
+	defer conn.Close(s.ctx())
+	_, err = conn.Exec(s.ctx(), "UPDATE pipelines SET signing_secret = NULL")
+	require.NoError(t, err)
+	s.failed(p.triggerPipeline("call"), "step last:")
+	was := shown.Secret
+	require.NoError(t, json.Unmarshal(s.do(http.MethodGet, "/api/v1/pipelines/by-project/calls/by-name/call/", nil).body, &shown))
+	require.NotEqual(t, was, shown.Secret)
+	require.True(t, deliveries.Verify(signatures[3], shown.Secret, bodies[3], time.Now()))
+	lines := s.audit("calls", "pipeline:update")
+	require.Len(t, lines, 1)
+	require.Equal(t, []any{"pipeline", "made"}, []any{lines[0].ActorKind, lines[0].Detail["signing_secret"]})
 }

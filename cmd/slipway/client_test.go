@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +22,7 @@ import (
 	"slipway/internal/client"
 	"slipway/internal/temporaldev"
 	"slipway/internal/testenv"
+	"slipway/models"
 )
 
 // output is what a command has printed so far; a test can wait for a part of it.
@@ -397,6 +399,26 @@ func TestClient(t *testing.T) {
 		require.NoError(t, json.Unmarshal([]byte(c.run("pipeline", "disapprove", id, "-o", "json")), &answer))
 		require.Equal(t, map[string]any{"execution": id, "step": "go?", "decision": "disapproved", "status": "disapproved", "approvals": 1.0, "approvals_needed": 2.0}, answer)
 		require.Equal(t, exitFailed, exitCode(wait()))
+	})
+
+	t.Run("a search of assets has no log, and is followed", func(t *testing.T) {
+		c := &cli{t}
+		organization, err := s.app.Store.OrganizationByCanonical(t.Context(), models.DefaultOrganization)
+		require.NoError(t, err)
+		request, err := http.NewRequest(http.MethodPost, s.url+"/tenants/"+organization.ID+"/inventory/assets/searches", strings.NewReader(`{"data":{"type":"searches","attributes":{}}}`))
+		require.NoError(t, err)
+		request.Header.Set("Authorization", "Token "+s.token)
+		request.Header.Set("Content-Type", "application/vnd.api+json")
+		answer, err := http.DefaultTransport.RoundTrip(request) // it is answered with a redirect, which is not followed
+		require.NoError(t, err)
+		require.NoError(t, answer.Body.Close())
+		require.Equal(t, http.StatusFound, answer.StatusCode)
+		id := c.only(t, "asset-search")
+		require.Regexp(t, `(?s)\* ok after [0-9.]+m?s\n$`, c.run("logs", "-f", id))
+		require.Contains(t, c.run("logs", "-f", id, "-o", "json"), `{"type":"status","execution_id":"`+id+`","outcome":"ok"}`)
+		c.fails(exitFailed, "executions of kind asset-search have no log", "logs", id)
+		c.fails(exitFailed, "executions of kind asset-search cannot be cancelled here", "cancel", id)
+		c.fails(exitFailed, "executions of kind asset-search cannot be retried here", "retry", id)
 	})
 
 	t.Run("completion", func(t *testing.T) {
