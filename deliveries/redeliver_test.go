@@ -88,7 +88,9 @@ func TestRedeliveriesOfStepsFollowThePipeline(t *testing.T) {
 		call := func(name, url string) models.PipelineStep {
 			return models.PipelineStep{Type: models.StepWebhook, Name: name, WebhookURL: url}
 		}
-		phases := func(steps ...models.PipelineStep) []models.PipelinePhase { return []models.PipelinePhase{{Steps: steps}} }
+		phases := func(steps ...models.PipelineStep) []models.PipelinePhase {
+			return []models.PipelinePhase{{Steps: steps}}
+		}
 		p := &models.Pipeline{ProjectID: k.project.ID, Name: "ship", ProjectName: "shop", Phases: phases(call("tell", "https://old.example.com/hunter1"), call("", "https://old.example.com/"))}
 		require.NoError(t, k.store.CreatePipeline(ctx, p))
 		e, _, err := k.store.CreateExecution(ctx, models.NewExecution{Kind: models.KindPipeline, ProjectID: k.project.ID, SubjectID: p.ID, SubjectName: "ship", Definition: p.Definition()})
