@@ -131,7 +131,7 @@ func TestRedeliveriesOfStepsFollowThePipeline(t *testing.T) {
 		refused(unnamed)
 		change(call("a", "https://a.example.com/"), call("tell", "https://b.example.com/"), call("tell", "https://c.example.com/"))
 		refused(named)
-		_, err = k.store.FinishExecution(ctx, e.ID, models.StatusOK, "", nil)
+		_, err = k.store.FinishExecution(ctx, e.ID, models.StatusOK, "")
 		require.NoError(t, err)
 		require.NoError(t, k.store.DeletePipeline(ctx, p.ID))
 		refused(named)
