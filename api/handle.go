@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"reflect"
 
 	"slipway/internal/problem"
@@ -213,6 +214,9 @@ func (s *Server) decodeBody(f *field, row *Row, v reflect.Value, w http.Response
 		var tooBig *http.MaxBytesError
 		if errors.As(err, &tooBig) {
 			return problem.New(problem.TooLarge, "the request body is over the limit of %d bytes", limit)
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return problem.Wrap(problem.Invalid, err, "the request body did not arrive in time")
 		}
 		return problem.Wrap(problem.Invalid, err, "the request body could not be read")
 	}

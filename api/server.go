@@ -163,6 +163,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	ctx := context.WithValue(r.Context(), requestIDKey{}, id)
 	r = r.WithContext(ctx)
+	// A sender that falls silent in its body would hold its connection for ever, also where nobody reads the body: the
+	// server reads the rest of it before it answers.
+	bodyDeadline(w, s.timeout)
 	defer func() {
 		p := recover()
 		if p == nil {
@@ -177,6 +180,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.crossOrigin(w, r) {
 		s.engine.ServeHTTP(w, r)
 	}
+}
+
+// bodyDeadline bounds how long the body of a request may still take to arrive; 0 lifts the bound.
+func bodyDeadline(w http.ResponseWriter, d time.Duration) {
+	var end time.Time
+	if d > 0 {
+		end = time.Now().Add(d)
+	}
+	// Writers of tests know no deadlines.
+	_ = http.NewResponseController(w).SetReadDeadline(end)
 }
 
 type requestIDKey struct{}
@@ -206,7 +219,11 @@ func (s *Server) handlerFor(row *Row) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		start := time.Now()
 		ctx, cancel := c.Request.Context(), context.CancelFunc(func() {})
-		if !isStream {
+		if isStream {
+			// Streams take as long as they take, and bound the silence of their senders themselves.
+			bodyDeadline(c.Writer, 0)
+			defer bodyDeadline(c.Writer, s.timeout)
+		} else {
 			ctx, cancel = context.WithTimeout(ctx, s.timeout)
 		}
 		defer cancel()

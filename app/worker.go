@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"go.temporal.io/sdk/interceptor"
 	sdk "go.temporal.io/sdk/worker"
 
 	"slipway/activities"
@@ -42,6 +43,8 @@ type WorkerOptions struct {
 	Drain time.Duration
 	// Sources replaces where builds get their files, for benchmarks that leave fetching out.
 	Sources activities.Sources
+	// Interceptors stand around workflows and activities, for tests that make these fail.
+	Interceptors []interceptor.WorkerInterceptor
 }
 
 // StartWorker starts the workers of this process. It waits for Temporal until ctx ends.
@@ -98,7 +101,7 @@ func (a *App) StartWorker(ctx context.Context, o WorkerOptions) (_ *Worker, err 
 		queues = a.Config.Queues
 	}
 	w.worker, err = worker.Start(ctx, worker.Options{Client: a.Temporal, Queues: queues, Executions: a.Activities(), Schedules: &activities.Schedules{Service: a.Schedules}, Scripts: scripts,
-		MaxScripts: a.Config.Scripts, Drain: o.Drain, Log: a.Log, Register: func(queue string, r sdk.Registry) bool {
+		MaxScripts: a.Config.Scripts, Drain: o.Drain, Log: a.Log, Interceptors: o.Interceptors, Register: func(queue string, r sdk.Registry) bool {
 			return mirror.Register(queue, r) || images.Register(queue, r) || outgoing.Register(queue, r)
 		}})
 	for queue, synchronize := range map[string]func(context.Context) error{

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/workflowservice/v1"
 	sdk "go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"slipway/api"
@@ -73,6 +74,8 @@ type stackOptions struct {
 	migrate func(s *stack)
 	// faults make the database fail.
 	faults *models.Faults
+	// interceptors stand around what the worker runs.
+	interceptors []interceptor.WorkerInterceptor
 }
 
 // quickly is a reconciler for tests.
@@ -182,7 +185,9 @@ func (s *stack) run(o stackOptions) {
 		s.app.Reconcile(ctx)
 	}()
 	if !o.noWorker {
-		s.worker, err = s.app.StartWorker(ctx, workerOptions)
+		options := workerOptions
+		options.Interceptors = o.interceptors
+		s.worker, err = s.app.StartWorker(ctx, options)
 		require.NoError(s.t, err)
 	}
 	s.t.Cleanup(func() {

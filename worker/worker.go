@@ -10,6 +10,7 @@ import (
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 	sdk "go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
@@ -39,6 +40,8 @@ type Options struct {
 	Log   *slog.Logger
 	// Register, where set, adds what other parts run on a queue. It says whether it knows the queue.
 	Register func(queue string, r sdk.Registry) bool
+	// Interceptors stand around workflows and activities; tests make activities fail with them.
+	Interceptors []interceptor.WorkerInterceptor
 }
 
 // Worker serves task queues until it is stopped.
@@ -91,6 +94,7 @@ func options(o Options, queue string) sdk.Options {
 		MaxConcurrentLocalActivityExecutionSize: 200,
 		MaxConcurrentWorkflowTaskExecutionSize:  200,
 		DisableRegistrationAliasing:             true,
+		Interceptors:                            o.Interceptors,
 		// Heartbeats are ours, see activities.Scripts; these bound the SDK's own.
 		MaxHeartbeatThrottleInterval:     time.Second,
 		DefaultHeartbeatThrottleInterval: time.Second,

@@ -79,6 +79,9 @@ func runAPI(ctx context.Context, cfg *config.Config, migrate bool) error {
 	return errors.Join(err, a.Close())
 }
 
+// headerTimeout is how long the head of a request may take to arrive.
+var headerTimeout = 10 * time.Second
+
 // serve answers on l until ctx ends, and runs the reconciler beside it.
 func serve(ctx context.Context, a *app.App, l net.Listener, reconcile bool) error {
 	handler, err := a.API()
@@ -86,7 +89,7 @@ func serve(ctx context.Context, a *app.App, l net.Listener, reconcile bool) erro
 		return errors.Join(err, l.Close())
 	}
 	// Slow senders are cut off; there is no limit on the time of an answer, because logs are followed for hours.
-	srv := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+	srv := &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
 	streams, endStreams := context.WithCancel(context.WithoutCancel(ctx))
 	defer endStreams()
 	srv.BaseContext = func(net.Listener) context.Context { return streams }
@@ -139,7 +142,7 @@ func serveMetrics(a *app.App) (*http.Server, error) {
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}
 	go func() {
 		if err := srv.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			a.Log.Error("metrics are not served any more", "error", err)
