@@ -271,6 +271,7 @@ func TestDownloads(t *testing.T) {
 	b := newBench(t)
 	b.Downloads = files{
 		"http://h/f": []byte("new"), "http://h/z": zipped.Bytes(), "http://h/t": tarball(t, true, regular),
+		"http://h/plain": tarball(t, false, regular), "http://h/app": []byte("evaluated"),
 		"http://h/slip": tarball(t, false, tar.Header{Name: "../../evil", Typeflag: tar.TypeReg}),
 		"http://h/link": tarball(t, false, tar.Header{Name: "l", Linkname: "/etc", Typeflag: tar.TypeSymlink}),
 	}
@@ -287,11 +288,15 @@ downloads:
 - {url: "http://h/gone", dest: other.txt, scopes: [build]}
 - {url: "http://h/z", dest: z/a.zip, unpack: true}
 - {url: "http://h/t", dest: a.tar.gz, unpack: true}
-pre_deploy: {cmd: cat, args: [sub/new.txt, there.txt, kept.txt, z/z/in.txt, t/in.txt]}
+- {url: "http://h/t", dest: tgz/a.tgz, unpack: true}
+- {url: "http://h/plain", dest: tar/a.tar, unpack: true}
+- {url: "http://h/gone", dest: other.txt, arch: z80}
+- {url: '$__concat("http://h/", $this.name)', dest: '$__concat($this.name, ".txt")'}
+pre_deploy: {cmd: cat, args: [sub/new.txt, there.txt, kept.txt, z/z/in.txt, t/in.txt, tgz/t/in.txt, tar/t/in.txt, app.txt]}
 `, "there.txt": "old", "kept.txt": "old"})
 	_, _, err = b.deploy(t, "app-v1.0", Target{})
 	require.NoError(t, err, b.runner.out.String())
-	require.Equal(t, "newoldnewzipx", b.runner.out.String())
+	require.Equal(t, "newoldnewzipxxxevaluated", b.runner.out.String())
 
 	for url, want := range map[string]string{
 		"http://h/slip": "the download of http://h/slip for bad-v1.0: the archive has a path that leaves its folder: '../../evil'",

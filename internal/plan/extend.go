@@ -57,8 +57,7 @@ func (c *compiler) extends(ctx context.Context) error {
 		for _, template := range m.Templates {
 			template.File = path.Join(dir, template.File)
 			template.Mapping = maps.Clone(template.Mapping)
-			c.m.Templates = slices.DeleteFunc(c.m.Templates, func(o release.Template) bool { return o.Target == template.Target })
-			c.m.Templates = append(c.m.Templates, template)
+			c.addTemplate(template)
 		}
 		c.m.Downloads = append(c.m.Downloads, m.Downloads...)
 	}

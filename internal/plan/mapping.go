@@ -54,10 +54,12 @@ func (c *compiler) mapInput(d *release.Dependency, input *release.Variable, scop
 	if _, mapped := mapping[input.ID]; mapped {
 		return
 	}
+	// Each scope may have a variable of its own under one id.
+	own := slices.IndexFunc(c.m.Inputs, func(v *release.Variable) bool { return v.ID == input.ID && release.InScope(v.Scopes, scope) })
 	at := slices.IndexFunc(c.m.Inputs, func(v *release.Variable) bool { return v.ID == input.ID })
 	switch {
-	case at >= 0 && release.InScope(c.m.Inputs[at].Scopes, scope):
-		if c.m.Inputs[at].EvalBeforeDependencies {
+	case own >= 0:
+		if c.m.Inputs[own].EvalBeforeDependencies {
 			mapping[input.ID] = "$this.inputs." + input.ID
 		}
 		return
@@ -118,8 +120,7 @@ func (c *compiler) templates(context.Context) error {
 			}
 			continue
 		}
-		c.m.Templates = slices.DeleteFunc(c.m.Templates, func(o release.Template) bool { return o.Target == t.Target })
-		c.m.Templates = append(c.m.Templates, t)
+		c.addTemplate(t)
 		c.result.required = append(c.result.required, t.File)
 	}
 	for i := range c.m.Templates {
@@ -140,6 +141,21 @@ func (c *compiler) templates(context.Context) error {
 		t.Mapping = mapping
 	}
 	return nil
+}
+
+// addTemplate adds a template, which replaces others with its target in its scopes.
+func (c *compiler) addTemplate(t release.Template) {
+	var kept []release.Template
+	for _, o := range c.m.Templates {
+		if o.Target == t.Target {
+			o.Scopes = slices.DeleteFunc(slices.Clone(o.Scopes), func(scope string) bool { return release.InScope(t.Scopes, scope) })
+			if len(o.Scopes) == 0 {
+				continue
+			}
+		}
+		kept = append(kept, o)
+	}
+	c.m.Templates = append(kept, t)
 }
 
 const maxTemplate = 4 << 20

@@ -265,6 +265,70 @@ unknown_field: 1
 	require.Equal(t, asJSON(t, m), asJSON(t, again))
 }
 
+// Each field in each of its forms (facts 3.1), where the full plan above has another one.
+func TestFormsOfFields(t *testing.T) {
+	m := compiled(t, map[string]string{"escape.yml": `
+name: app
+version: auto
+depends:
+- {release_id: ns/dep-v1.2.3, variable: one, deployment_name: first, scopes: [build], mapping: {needed: 1, shared: 2, late: 3}}
+- {release_id: "ns/dep:v1.2.3 as two", scopes: deploy, mapping: {needed: [1, $this.name], shared: true, late: 3}, build_mapping: {needed: x}}
+- ns/dep:production as three
+consumes: one
+build_consumes: [both as b, only]
+deploy_consumes: [both as b, {name: other, variable: o, scopes: [build, deploy], skip_deactivate: true}]
+inputs: single
+build_inputs: [at_build, {id: everywhere, scopes: [build, deploy]}]
+outputs: [{id: anything, type: bool, default: yes}]
+build_outputs: [at_build]
+deploy_outputs: [{id: at_deploy, type: "list[integer]", default: "[1, 2]"}]
+provides: web
+includes: a.txt
+errands: {old: {script: run.sh}, long: {run: {cmd: echo, args: [$this.version]}, description: Says it}}
+templates: [{file: t.tpl, scopes: build}, {file: t.tpl, target: c.conf}]
+build_templates: [{file: t.tpl, target: b.conf}]
+deploy_templates: [{file: t.tpl, target: c.conf}, t.tpl2]
+smoke: {inline: "a\nb"}
+activate_provider: run.sh on
+deactivate_provider: run.sh off
+`, "a.txt": "", "run.sh": "", "t.tpl": "", "t.tpl2": ""}, newShelf(t, dependency, `{"name":"dep","version":"1.0","project":"ns"}`))
+	require.Equal(t, "0", m.Version)
+	require.Equal(t, []string{"one", "first", "ns/dep-v1.2.3", "build"}, []string{m.Depends[0].Variable, m.Depends[0].DeploymentName, m.Depends[0].ReleaseID, strings.Join(m.Depends[0].Scopes, ",")})
+	require.Equal(t, `{"late":3,"needed":1,"shared":2}`, asJSON(t, m.Depends[0].BuildMapping))
+	require.Equal(t, []string{"two", "two", "ns/dep-v1.2.3", "deploy"}, []string{m.Depends[1].Variable, m.Depends[1].DeploymentName, m.Depends[1].ReleaseID, strings.Join(m.Depends[1].Scopes, ",")})
+	require.Equal(t, `{"late":3,"needed":[1,"$this.name"],"shared":true}`, asJSON(t, m.Depends[1].DeployMapping))
+	require.Equal(t, `{"late":3,"needed":"x","shared":true}`, asJSON(t, m.Depends[1].BuildMapping))
+	require.Equal(t, []string{"three", "ns/dep-v1.0"}, []string{m.Depends[2].Variable, m.Depends[2].ReleaseID}, "a tag is pinned to its version")
+	require.Equal(t, `[{"name":"one","scopes":["build","deploy"],"variable":"one","skip_activate":false,"skip_deactivate":false},`+
+		`{"name":"both","scopes":["build","deploy"],"variable":"b","skip_activate":false,"skip_deactivate":false},`+
+		`{"name":"only","scopes":["build"],"variable":"only","skip_activate":false,"skip_deactivate":false},`+
+		`{"name":"other","scopes":["build","deploy"],"variable":"o","skip_activate":false,"skip_deactivate":true},`+
+		`{"name":"postgres","scopes":["build","deploy"],"variable":"pg","skip_activate":true,"skip_deactivate":true}]`, asJSON(t, m.Consumes))
+	scopes := func(list []*release.Variable) map[string]string {
+		out := map[string]string{}
+		for _, v := range list {
+			out[v.ID] = strings.Join(v.Scopes, ",")
+		}
+		return out
+	}
+	require.Equal(t, map[string]string{"single": "build,deploy", "at_build": "build", "everywhere": "build,deploy"}, scopes(m.Inputs))
+	require.Equal(t, map[string]string{"anything": "build,deploy", "at_build": "build", "at_deploy": "deploy"}, scopes(m.Outputs))
+	require.Equal(t, []any{true, []any{int64(1), int64(2)}, map[string]any{"integer": true}}, []any{m.Outputs[0].Default, m.Outputs[2].Default, m.Outputs[2].Options})
+	require.Equal(t, `[{"name":"web"}]`, asJSON(t, m.Provides))
+	require.Equal(t, `{"script":"run.sh"}`, asJSON(t, m.Errands["old"].ExecStage))
+	require.Equal(t, `{"cmd":"echo","args":["$this.version"]}`, asJSON(t, m.Errands["long"].ExecStage))
+	require.Equal(t, `{"activate_provider":{"script":"run.sh on"},"deactivate_provider":{"script":"run.sh off"},"smoke":{"inline":"a\nb"}}`, asJSON(t, m.Stages))
+	var targets []string
+	for _, template := range m.Templates {
+		targets = append(targets, template.File+" "+template.Target+" "+strings.Join(template.Scopes, ","))
+	}
+	require.Equal(t, []string{"t.tpl t build", "t.tpl c.conf build", "t.tpl b.conf build", "t.tpl c.conf deploy", "t.tpl2 t deploy"}, targets,
+		"of two for one target each has its scope; where both have it the later one counts")
+	require.Equal(t, `{"branch":"$this.branch","description":"$this.description","everywhere":"$this.inputs.everywhere","id":"$this.id","logo":"$this.logo","name":"$this.name","release":"$this.release",`+
+		`"repository":"$this.repository","revision":"$this.revision","single":"$this.inputs.single","version":"$this.version","versionless_release":"$this.versionless_release"}`, asJSON(t, m.Templates[len(m.Templates)-1].Mapping))
+	require.Len(t, m.Files, 4, "%v", m.Files)
+}
+
 func TestDependencyInputsAndConsumersAreTakenOver(t *testing.T) {
 	m := compiled(t, map[string]string{"escape.yml": `
 name: app
@@ -281,6 +345,18 @@ inputs: [{id: late, default: x, eval_before_dependencies: false}]
 	require.Len(t, m.Inputs, 3)
 	require.Equal(t, []string{"late", "needed", "shared"}, []string{m.Inputs[0].ID, m.Inputs[1].ID, m.Inputs[2].ID})
 	require.Equal(t, []string{"deploy"}, m.Inputs[1].Scopes)
+}
+
+// A release may have one variable of an id for builds and another one for deployments; both feed a dependency's input.
+func TestInputsOfOneIDInEachScope(t *testing.T) {
+	m := compiled(t, map[string]string{"escape.yml": "name: app\nversion: 1.0\ndepends: [ns/dep-v1.2.3 as dep]\nbuild_inputs: [needed, shared, late]\n" +
+		"deploy_inputs: [{id: needed, type: integer}, shared, {id: late, default: x, eval_before_dependencies: false}]\n"}, newShelf(t, dependency))
+	require.Len(t, m.Inputs, 6)
+	for _, v := range m.Inputs {
+		require.Len(t, v.Scopes, 1, v.ID)
+	}
+	require.Equal(t, `{"late":"$this.inputs.late","needed":"$this.inputs.needed","shared":"$this.inputs.shared"}`, asJSON(t, m.Depends[0].BuildMapping))
+	require.Equal(t, `{"needed":"$this.inputs.needed","shared":"$this.inputs.shared"}`, asJSON(t, m.Depends[0].DeployMapping))
 }
 
 func TestExtends(t *testing.T) {
