@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -125,9 +126,19 @@ func TestThousandsOfDependentsAtOnce(t *testing.T) {
 			u.Event.DownstreamHooks = append(u.Event.DownstreamHooks, hooks)
 			u.Dependents = append(u.Dependents, inventory.Dependent{NamespaceID: "up-id", Application: "above-" + strconv.Itoa(i), Hooks: hooks})
 		}
+		var statements atomic.Int64
+		counted, err := models.Open(t.Context(), k.store.URL(), models.Options{Faults: &models.Faults{Before: func() error { statements.Add(1); return nil }}})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, counted.Close()) })
+		counted.UseEncrypter(k.keys)
 		started := time.Now()
-		k.uploaded(u)
+		require.NoError(t, counted.Tx(t.Context(), func(tx *models.Store) error { return k.service.OnUpload(t.Context(), tx, u) }))
 		t.Logf("%d deliveries were recorded in %v", dependents, time.Since(started))
+		if counted.Dialect() == models.PostgreSQL {
+			require.Equal(t, int64(1), statements.Load())
+		} else {
+			require.Less(t, statements.Load(), int64(dependents/100), "a statement takes as many as the database allows")
+		}
 		seen := map[string]bool{}
 		before := ""
 		for {

@@ -565,8 +565,13 @@ func TestUploadEvent(t *testing.T) {
 	s.service.OnUpload = func(context.Context, *models.Store, inventory.Upload) error { return errors.New("the outbox is full") }
 	s.register("ns", `{"name":"dep","version":"2","project":"ns"}`)
 	second := packageOf(t, `{"name":"dep","version":"2","project":"ns"}`, nil)
+	before := filesIn(t, s.files)
 	require.Equal(t, 500, s.upload(inv+"/ns/units/dep/versions/v2/upload", "", second).status)
 	require.Equal(t, 404, s.get(inv+"/ns/units/dep/versions/v2/download").status)
+	require.Equal(t, before, filesIn(t, s.files))
+	left, err := s.store.AbandonUploads(t.Context(), time.Now().Add(time.Hour), 10)
+	require.NoError(t, err)
+	require.Empty(t, left)
 	s.service.OnUpload = nil
 	require.Equal(t, 200, s.upload(inv+"/ns/units/dep/versions/v2/upload", "", second).status)
 }
