@@ -203,6 +203,48 @@ func TestS4ListsShowOnlyWhatTheCallerMaySee(t *testing.T) {
 	})
 }
 
+// S2: names and ids of others in a query or a body lead nowhere, and are answered like those that do not exist.
+func TestS2NamesOfOthersInQueriesAndBodies(t *testing.T) {
+	s := newServer(t, options{mode: releases.LoginTokens})
+	p := newPeople(t, s)
+	for who, ns := range map[string]string{"owner": "shop", "stranger": "other"} {
+		for _, v := range []string{"1", "2"} {
+			a := s.do(http.MethodPost, inv+"/"+ns+"/register", p.tokens[who], `{"name":"app","version":"`+v+`","provides":["of-`+ns+`"],"metadata":{"of":"`+ns+`"}}`)
+			require.Equal(t, 200, a.status, a.body)
+		}
+		require.Equal(t, 200, s.do(http.MethodPost, inv+"/"+ns+"/units/app/tags/", p.tokens[who], `{"release_id":"`+ns+`/app-v1","tag":"of-`+ns+`"}`).status)
+	}
+	theirs := decode[[]struct{ ID string }](t, s.do(http.MethodPost, inv+"/search", p.tokens["stranger"], `{}`).body)
+	for _, c := range []struct{ method, path, theirs, nobodys string }{
+		{"POST", inv + "/search", `{"namespace":"other"}`, `{"namespace":"nothing"}`},
+		{"POST", inv + "/search", `{"tag":"of-other"}`, `{"tag":"nothing"}`},
+		{"POST", inv + "/search", `{"provider":"of-other"}`, `{"provider":"nothing"}`},
+		{"POST", inv + "/search", `{"metadata":{"of":"other"}}`, `{"metadata":{"of":"nothing"}}`},
+		{"POST", inv + "/search", `{"query":"other/"}`, `{"query":"nothing/"}`},
+		{"GET", inv + "/__providers", "name=of-other", "name=of-nothing"},
+		{"GET", "/api/v1/internal/get_namespaces_for_project", "project=other", "project=nothing"},
+		{"GET", "/api/v1/internal/get_namespaces_for_project", "namespace=other", "namespace=nothing"},
+		{"POST", inv + "/shop/units/app/tags/", `{"release_id":"other/app-v1","tag":"ci"}`, `{"release_id":"nothing/app-v1","tag":"ci"}`},
+		{"POST", inv + "/shop/units/app/tags/", `{"release_id":"shop/app:of-other","tag":"ci"}`, `{"release_id":"shop/app:nothing","tag":"ci"}`},
+		{"POST", "/api/v1/internal/add-namespace", `{"name":"fresh","project":"other"}`, `{"name":"fresh","project":"nothing"}`},
+		{"PUT", inv + "/shop/", `{"name":"shop","project":"other"}`, `{"name":"shop","project":"nothing"}`},
+	} {
+		send := func(text string) answer {
+			if c.method == http.MethodGet {
+				return s.do(c.method, c.path+"?"+text, p.tokens["owner"], "")
+			}
+			return s.do(c.method, c.path, p.tokens["owner"], text)
+		}
+		a, b := send(c.theirs), send(c.nobodys)
+		require.Equal(t, b.status, a.status, "%s %s", c.path, c.theirs)
+		require.Equal(t, strings.ReplaceAll(b.body, "nothing", "other"), a.body, "%s %s", c.path, c.theirs)
+	}
+	// The id of somebody else's release as the place where a page begins shows no more than any other place.
+	for _, r := range theirs {
+		require.NotContains(t, s.do(http.MethodPost, inv+"/search", p.tokens["owner"], `{"page_from":"`+r.ID+`"}`).body, "other/")
+	}
+}
+
 // Hooks hold secret addresses: they show to owners alone, wherever a namespace or a unit is shown.
 func TestS9HooksShowToOwnersOnly(t *testing.T) {
 	s := newServer(t, options{mode: releases.LoginTokens})
