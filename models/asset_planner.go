@@ -336,23 +336,26 @@ func (p *assetPlanner) digests(c *rsql.Comparison, kind string, values []string,
 // with a part of the digest is found by the index.
 func (p *assetPlanner) digestPattern(c *rsql.Comparison, kind string, negative bool) rsql.Node {
 	v := c.Values[0]
-	where, args := "kind = ? AND "+p.store.like("digest"), []any{kind, patternOf(v)}
+	where, args := p.store.like("digest"), []any{patternOf(v)}
 	if start := v.Text[:v.Wildcards[0]]; start != "" {
 		start = rsql.Fold(start)
 		where, args = where+" AND digest >= ? AND digest < ?", append(args, start, start+"~") // digits and a to f are below ~
 	} else if piece := longestPiece(v); piece != "" {
-		where, args = p.holds("digest")+" AND "+where, append([]any{rsql.Fold(piece)}, args...)
+		where, args = p.holds("digest"), []any{rsql.Fold(piece), patternOf(v)}
 	}
+	where, args = "kind = ? AND "+where, append([]any{kind}, args...)
 	return p.byIDs(c, "SELECT "+p.store.idText("asset_id")+" FROM asset_digests WHERE "+where, args, negative)
 }
 
-// holds is the SQL of a text holding another. Where all digests are read it comes before a pattern and is three times as
-// quick; the pattern beside it lets PostgreSQL know that few match.
+// holds is the SQL of a text holding a piece of a pattern and matching it, where all rows are read: to look for the piece is
+// quicker than the pattern. The planner puts what it takes for cheap first, so the pattern is written as one of something
+// that has to be computed; and it must be there, for the planner believes that every third row holds the piece, and would
+// not read such a table with several processes.
 func (p *assetPlanner) holds(column string) string {
 	if p.store.dialect == PostgreSQL {
-		return "strpos(" + column + ", ?) > 0"
+		return "strpos(" + column + ", ?) > 0 AND (" + column + " || '') LIKE ?"
 	}
-	return "instr(" + column + ", ?) > 0"
+	return "instr(" + column + ", ?) > 0 AND " + p.store.like(column)
 }
 
 // longestPiece is the longest text between the wildcards of a pattern.
@@ -520,7 +523,7 @@ func (p *assetPlanner) searchDigests(term string, add func(string, ...any)) {
 	var args []any
 	switch {
 	case m[1] == "" && len(term) >= insideDigits:
-		match, args = p.holds("d.digest")+" AND "+p.store.like("d.digest"), []any{term, rsql.ContainsPattern(term)}
+		match, args = p.holds("d.digest"), []any{term, rsql.ContainsPattern(term)}
 	default:
 		starts := []string{term}
 		if m[1] == "" {
