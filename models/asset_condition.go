@@ -58,7 +58,8 @@ func (s *Store) compileAssetFilter(ctx context.Context, organizations []string, 
 	if err := CheckAssetFilter(filter); err != nil {
 		return rsql.Condition{}, err
 	}
-	p := &assetPlanner{store: s, ctx: ctx, organizations: organizations, lookups: s.maxLookups(), values: s.maxPlannedValues()}
+	p := &assetPlanner{store: s, ctx: ctx, organizations: organizations, lookups: s.maxLookups(), values: s.maxPlannedValues(),
+		many: countLookups(filter) > planLimits.lookups, dictionaries: map[string][]facetValue{}}
 	planned := p.node(filter)
 	c, err := plannedAssetFields(p.search, p.findRare).Compile(planned, s.rsqlDialect())
 	if p.err != nil {

@@ -2,6 +2,7 @@ package models
 
 import (
 	"fmt"
+	"strings"
 
 	"slipway/internal/rsql"
 )
@@ -114,10 +115,59 @@ func mustFields(list []rsql.Field) *rsql.Fields {
 	return f
 }
 
+// maxTried is how many comparisons of a filter may have to be tried on every asset, or on every digest: there is no index
+// on the middle of such texts, and each takes as long as all other comparisons of a filter together.
+const maxTried = 5
+
 // CheckAssetFilter checks a filter against the fields of assets. The error is an *rsql.Error where the client is wrong.
 func CheckAssetFilter(filter rsql.Node) error {
-	_, err := publicAssetFields.Compile(filter, rsql.SQLite)
-	return err
+	if _, err := publicAssetFields.Compile(filter, rsql.SQLite); err != nil {
+		return err
+	}
+	tried := 0
+	return checkTried(filter, &tried)
+}
+
+func checkTried(n rsql.Node, tried *int) error {
+	var parts []rsql.Node
+	switch n := n.(type) {
+	case rsql.And:
+		parts = n
+	case rsql.Or:
+		parts = n
+	case *rsql.Comparison:
+		if !isTried(n) {
+			return nil
+		}
+		if *tried++; *tried > maxTried {
+			return &rsql.Error{Code: rsql.CodeTooComplex, Position: n.Position, Expected: []string{fmt.Sprintf("at most %d", maxTried)},
+				Detail: "too many patterns of image tags, of image labels and of the middle of digests"}
+		}
+	}
+	for _, part := range parts {
+		if err := checkTried(part, tried); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isTried says that a comparison looks for what no index finds.
+func isTried(c *rsql.Comparison) bool {
+	if c.Operator != rsql.Equal && c.Operator != rsql.NotEqual {
+		return false
+	}
+	v := c.Values[0]
+	switch field, _, _ := strings.Cut(c.Field, "."); field {
+	case "q":
+		term := strings.Trim(v.Text, "*")
+		return len(term) >= insideDigits && digestTerm.MatchString(rsql.Fold(term)) && !strings.Contains(term, ":")
+	case "config_digest", "manifest_digest", "index_digest":
+		return len(v.Wildcards) > 0 && v.Wildcards[0] == 0
+	case "image_tag", "image_labels":
+		return len(v.Wildcards) > 0
+	}
+	return false
 }
 
 // noAsset is the condition that no asset meets.

@@ -76,6 +76,20 @@ func TestAssetFiltersAgreeWhereTermsAreFrequent(t *testing.T) {
 	filtersAgree(t)
 }
 
+func TestAssetFiltersAgreeWhereValuesAreReadAtOnce(t *testing.T) {
+	usual := planLimits
+	defer func() { planLimits = usual }()
+	planLimits.lookups = 0
+	filtersAgree(t)
+}
+
+func TestAssetFiltersAgreeWhereValuesAreTooMany(t *testing.T) {
+	usual := planLimits
+	defer func() { planLimits = usual }()
+	planLimits.lookups, planLimits.dictionary, planLimits.fewRows = 0, 5, 5
+	filtersAgree(t)
+}
+
 func filtersAgree(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, s *Store, _ *clock) {
 		r := rand.New(rand.NewPCG(7, 2026))
@@ -98,7 +112,7 @@ func filtersAgree(t *testing.T) {
 		fixed := []string{"q==nginx", "q==NGINX", "q==x", "q==zq", "q==a_b", "q==100%", "q=='a b'", "q=='env=prod'", "q=='\t'", "q==cafe", "q==beef", "q==a/b",
 			"q=='quay.io\nteam'", "q==nosuchthing", "labels==prod", "labels==*ro*", "labels!=*ro*", "labels==*", "labels!=*", "labels==''", "labels!=''", "labels=out=(prod,PROD)",
 			"tags.env==prod", "tags.env==Prod", "tags.env!=prod", "tags.env==''", "tags.env!=''", "tags.env==*", "tags.env==*r*", "tags.env=in=(prod,'')", "tags.nosuch==x", "tags.nosuch!=x",
-			"tags==''", "tags!=''", "repository==*nginx*", "repository==library/*", "repository!=*a*", "name==nginx", "name==*nginx*", "name==*zq*", "registry==*EXAMPLE*", "registry!=*io",
+			"tags==''", "tags!=''", "repository==*nginx*", "repository==library/*", "repository==*x", "repository!=*a*b*", "repository==nosuch", "repository=in=(nosuch,x,library/nginx)", "repository=out=(x,nosuch)", "name=in=(nosuch,nginx)", "repository==a*b", "repository!=*a*", "name==nginx", "name==*nginx*", "name==*zq*", "registry==*EXAMPLE*", "registry!=*io",
 			"class==A", "class==''", "class!=''", "class!=A", "class==*", "class!=*", "class=in=(A,B)", "class=out=(A,'')", "type==container_images", "type==*image*", "type!=*image*", "type==''",
 			"image_tag==latest", "image_tag==v*", "image_tag!=latest", "image_labels.org.opencontainers.image.source==*a", "image_labels.org.opencontainers.image.source!=''", "image_labels.nosuch==x", "image_labels.nosuch!=x", "image_labels==''",
 			"config_digest==sha256:a*", "config_digest!=*a0*", "manifest_digest==*0b*", "manifest_digest==*a*0b*c*", "config_digest!=*A0B*", "index_digest==*f", "manifest_digest==SHA256:0*", "index_digest!=*f*", "architecture==nosuch", "architecture=in=(arm64,nosuch)", "os==nosuch,os==linux", "built_at==2024-01-02", "built_at!=2024-01-02", "built_at==''",

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"slipway/internal/rsql"
 )
@@ -21,8 +20,10 @@ type assetPlanner struct {
 	store         *Store
 	ctx           context.Context
 	organizations []string
-	lookups       int // how many more queries may be asked
-	values        int // how many more values may be written into the filter
+	lookups       int                     // how many more queries may be asked
+	values        int                     // how many more values may be written into the filter
+	many          bool                    // more than planLimits.lookups
+	dictionaries  map[string][]facetValue // by field, nil where there are too many
 	rare          []rareRows
 	err           error
 }
@@ -48,7 +49,9 @@ var planLimits = struct {
 	fewRows      int64 // so many are fetched and sorted as quickly as a page is found by walking an order
 	frequentHits int64 // so many of a sample make a term frequent
 	listed       int   // so many values or ids a comparison may become; one that matches more is tested row by row
-}{manyAssets: 50_000, fewRows: 5000, frequentHits: 6, listed: 2000}
+	lookups      int   // so many values are asked for one by one; for more, those of a field are read at once and tried in memory
+	dictionary   int   // so many are read at once
+}{manyAssets: 50_000, fewRows: 5000, frequentHits: 6, listed: 2000, lookups: 4, dictionary: 100_000}
 
 // Fields that only rewritten filters name. Clients cannot: their filters are checked against publicAssetFields first.
 const (
@@ -124,19 +127,38 @@ func (p *assetPlanner) comparison(c *rsql.Comparison) rsql.Node {
 			return c // most assets are without the value: a page of them is found at once
 		}
 		return p.imageLabels(c)
+	case "repository":
+		// A pattern with three characters in a row is found by the index on the text.
+		if pattern && !p.many && len(matchOf(c.Values[0]).longest()) >= 3 {
+			return c
+		}
 	case "class", "registry", "name", "labels", "tags", "architecture", "os":
 	default:
 		return c
 	}
-	if pattern {
-		found, ok := p.matching(field, key, c.Values[0])
-		if !ok {
-			return c
+	column := field == "repository" || field == "name"
+	var found []facetValue
+	ok := true
+	switch {
+	case pattern:
+		if found, ok = p.matching(field, key, c.Values[0]); ok && len(found) == 0 {
+			return outcome(!negative)
 		}
-		values = found
+		values = values[:0]
+		for _, f := range found {
+			values = append(values, f.value)
+		}
+		slices.Sort(values) // the same filter is the same SQL
+	case column && !negative:
+		found, ok = p.findExact(field, "", values)
 	}
-	if len(values) == 0 {
-		return outcome(!negative)
+	switch {
+	case !ok:
+		return c
+	case column && !negative:
+		return p.texts(c, found)
+	case column:
+		return compare(c.Field, rsql.NotIn, values)
 	}
 	return p.list(c, field, key, values, negative)
 }
@@ -181,6 +203,24 @@ func (p *assetPlanner) list(c *rsql.Comparison, field, key string, values []stri
 	return compare(c.Field, operator, values)
 }
 
+// texts is a comparison with one of several values of a column that has many, of which those that were found exist. The
+// database takes a value that no asset has for as frequent as the others, and walks through everything to fill a page.
+func (p *assetPlanner) texts(c *rsql.Comparison, found []facetValue) rsql.Node {
+	var values []string
+	var n int64
+	for _, f := range found {
+		values, n = append(values, f.value), n+f.n
+	}
+	slices.Sort(values)
+	switch {
+	case len(values) == 0:
+		return never
+	case n <= planLimits.fewRows && p.store.dialect == PostgreSQL:
+		return p.rareNode(rareRows{sql: "assets.id = ANY(ARRAY(SELECT x.id FROM assets x WHERE x." + c.Field + " = ANY(?)))", args: []any{values}})
+	}
+	return compare(c.Field, rsql.In, values)
+}
+
 // few selects the few assets that have one of some labels or tags (as lines) by their ids. exact is the same as a plain
 // comparison, which is as good on SQLite, where no index serves either.
 func (p *assetPlanner) few(field string, lines []string, exact rsql.Node) rsql.Node {
@@ -215,6 +255,7 @@ func compare(field string, operator rsql.Operator, values []string) *rsql.Compar
 type facetValue struct {
 	field, key, value string
 	n                 int64
+	folded            string // in a dictionary: what patterns are tried on
 }
 
 // lookup finds values of facets in the organizations. ok is false where there are too many, or too many lookups.
@@ -223,22 +264,27 @@ func (p *assetPlanner) lookup(where string, args ...any) (found []facetValue, ok
 		return nil, false
 	}
 	p.lookups--
+	if found, ok = p.facets(min(planLimits.listed, p.values), where, args...); ok {
+		p.values -= len(found)
+	}
+	return found, ok
+}
+
+// facets reads values of facets in the organizations, unless there are more than a limit.
+func (p *assetPlanner) facets(limit int, where string, args ...any) (found []facetValue, ok bool) {
 	in, list := p.store.among("organization_id", p.organizations)
-	limit := min(planLimits.listed, p.values)
 	query := "SELECT field, key, value, CAST(SUM(n) AS bigint) FROM asset_facets WHERE " + in + " AND " + where + " GROUP BY field, key, value LIMIT ?"
 	rows, err := p.store.assetRows(p.ctx, query, append(append([]any{list}, args...), limit+1)...)
 	found, p.err = scanAll(rows, err, func(rows *sql.Rows, v *facetValue) error { return rows.Scan(&v.field, &v.key, &v.value, &v.n) })
 	if p.err != nil || len(found) > limit {
 		return nil, false
 	}
-	p.values -= len(found)
 	return found, true
 }
 
-// count gives how many assets have one of some labels or tags, those with two of them counted twice.
+// count gives how many assets have one of some values, those with two of them counted twice.
 func (p *assetPlanner) count(field, key string, values []string) (n int64, known bool) {
-	in, list := p.store.among("value", values)
-	found, ok := p.lookup("field = ? AND key = ? AND "+in, field, key, list)
+	found, ok := p.findExact(field, key, values)
 	for _, f := range found {
 		n += f.n
 	}
@@ -255,29 +301,19 @@ func (p *assetPlanner) findRare(index string) (string, []any) {
 }
 
 // matching gives the values of a field that match a pattern, or false where the pattern is better left as it is.
-func (p *assetPlanner) matching(field, key string, v rsql.Value) ([]string, bool) {
-	pattern := patternOf(v)
-	where, args := "field = ? AND "+p.store.like("folded"), []any{field, pattern}
-	if field == "tags" {
-		where, args = "field = 'tags' AND key = ? AND "+p.store.like(p.store.folded("value")), []any{key, pattern}
-	}
-	found, ok := p.lookup(where, args...)
+func (p *assetPlanner) matching(field, key string, v rsql.Value) ([]facetValue, bool) {
+	found, ok := p.find(matchOf(v), key, field)
 	if !ok {
 		return nil, false
 	}
-	var values []string
 	var n int64
 	for _, f := range found {
 		if f.value == "" { // in a list it would mean that the tag is absent
 			return nil, false
 		}
-		values, n = append(values, f.value), n+f.n
+		n += f.n
 	}
-	if field == "name" && n > planLimits.manyAssets {
-		return nil, false
-	}
-	slices.Sort(values) // the same filter is the same SQL
-	return values, true
+	return found, (field != "name" && field != "repository") || n <= planLimits.manyAssets
 }
 
 // patternOf makes a LIKE pattern over folded text of a value with wildcards.
@@ -340,8 +376,8 @@ func (p *assetPlanner) digestPattern(c *rsql.Comparison, kind string, negative b
 	if start := v.Text[:v.Wildcards[0]]; start != "" {
 		start = rsql.Fold(start)
 		where, args = where+" AND digest >= ? AND digest < ?", append(args, start, start+"~") // digits and a to f are below ~
-	} else if piece := longestPiece(v); piece != "" {
-		where, args = p.holds("digest"), []any{rsql.Fold(piece), patternOf(v)}
+	} else if piece := matchOf(v).longest(); piece != "" {
+		where, args = p.holds("digest"), []any{piece, patternOf(v)}
 	}
 	where, args = "kind = ? AND "+where, append([]any{kind}, args...)
 	return p.byIDs(c, "SELECT "+p.store.idText("asset_id")+" FROM asset_digests WHERE "+where, args, negative)
@@ -356,18 +392,6 @@ func (p *assetPlanner) holds(column string) string {
 		return "strpos(" + column + ", ?) > 0 AND (" + column + " || '') LIKE ?"
 	}
 	return "instr(" + column + ", ?) > 0 AND " + p.store.like(column)
-}
-
-// longestPiece is the longest text between the wildcards of a pattern.
-func longestPiece(v rsql.Value) string {
-	longest, start := "", 0
-	for _, end := range append(slices.Clone(v.Wildcards), len(v.Text)) {
-		if piece := v.Text[start:end]; len(piece) > len(longest) {
-			longest = piece
-		}
-		start = end + 1
-	}
-	return longest
 }
 
 // byIDs turns a comparison into one of the ids that a query gives, or leaves it as it is where they are many: a page of
@@ -409,11 +433,11 @@ func (p *assetPlanner) search(term string) (string, []any) {
 	var parts []string
 	var args []any
 	add := func(sql string, more ...any) { parts, args = append(parts, sql), append(args, more...) }
-	pattern := rsql.ContainsPattern(term)
-	if p.store.dialect == SQLite {
-		add(p.store.like("assets.search_text"), pattern)
-	} else {
-		p.searchPostgres(term, pattern, add)
+	switch {
+	case p.store.dialect == PostgreSQL:
+		p.searchPostgres(term, add)
+	case !p.many || p.mayBeFound(term):
+		add(p.store.like("assets.search_text"), rsql.ContainsPattern(term))
 	}
 	p.searchDigests(term, add)
 	if len(parts) == 0 {
@@ -425,8 +449,9 @@ func (p *assetPlanner) search(term string) (string, []any) {
 // searchPostgres looks for the term in the few distinct registries, labels and tags, so that only the repository is
 // searched as text. It has a trigram index, which serves terms of three characters and more. A shorter term is either so
 // frequent that a page is found by walking the order, or the repositories are looked up as well.
-func (p *assetPlanner) searchPostgres(term, pattern string, add func(string, ...any)) {
-	found, ok := p.lookup("field IN ('registry', 'labels', 'tags') AND folded LIKE ?", pattern)
+func (p *assetPlanner) searchPostgres(term string, add func(string, ...any)) {
+	pattern := rsql.ContainsPattern(term)
+	found, ok := p.find(holding(term), "", "registry", "labels", "tags")
 	if p.err != nil {
 		return
 	}
@@ -449,10 +474,12 @@ func (p *assetPlanner) searchPostgres(term, pattern string, add func(string, ...
 	for _, list := range values {
 		slices.Sort(list) // the same filter is the same SQL
 	}
-	if utf8.RuneCountInString(term) >= 3 {
+	switch {
+	case !inRepositories(term):
+	case !p.many && len(term) >= 3:
 		add("assets.repository LIKE ?", pattern)
-	} else {
-		p.searchRepositories(pattern, counts["registry"]+counts["labels"]+counts["tags"], add)
+	default:
+		p.searchRepositories(term, counts["registry"]+counts["labels"]+counts["tags"], add)
 	}
 	if list := values["registry"]; list != nil {
 		add("assets.registry = ANY(?)", list)
@@ -470,14 +497,29 @@ func (p *assetPlanner) searchPostgres(term, pattern string, add func(string, ...
 	}
 }
 
-// searchRepositories adds the repositories with a term that is too short for their index. elsewhere is how many assets have
-// the term in another field.
-func (p *assetPlanner) searchRepositories(pattern string, elsewhere int64, add func(string, ...any)) {
-	if elsewhere > planLimits.manyAssets || p.frequent(pattern) {
+// inRepositories says that a term is of characters that repositories are of, and no longer than they are: see Image.Check.
+func inRepositories(term string) bool {
+	return len(term) <= maxAssetName && !strings.ContainsFunc(term, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-", r))
+	})
+}
+
+// mayBeFound says whether any value holds a term.
+func (p *assetPlanner) mayBeFound(term string) bool {
+	found, ok := p.find(holding(term), "", "registry", "repository", "labels", "tags")
+	p.values += len(found) // they are not written into the filter
+	return !ok || len(found) > 0
+}
+
+// searchRepositories adds the repositories with a term that is too short for their index, or one of many. elsewhere is how
+// many assets have the term in another field.
+func (p *assetPlanner) searchRepositories(term string, elsewhere int64, add func(string, ...any)) {
+	pattern := rsql.ContainsPattern(term)
+	if elsewhere > planLimits.manyAssets || !p.many && p.frequent(pattern) {
 		add("assets.repository LIKE ?", pattern)
 		return
 	}
-	found, ok := p.lookup("field = 'repository' AND folded LIKE ?", pattern)
+	found, ok := p.find(holding(term), "", "repository")
 	var list []string
 	var n int64
 	for _, f := range found {

@@ -16,7 +16,8 @@ func TestEveryBadFilterSaysWhere(t *testing.T) {
 	s := newServer(t, "sqlite:"+t.TempDir()+"/slipway.db", noConfig)
 	s.images(t, s.web, 3)
 	filters := []string{"nosuch==1", "q!=a", "q==*", "created_at==x", "id==x", "tags==x", "tags.==x", "image_labels=in=('')", "size_bytes==1", "created_at=in=(2024-01-01,x)", "q==a\x00b",
-		strings.Repeat("a", 9000), strings.Repeat("(", 10_000), strings.Repeat("(", 21) + "q==a" + strings.Repeat(")", 21), strings.Repeat("q==a;", 200) + "q==a", "name=in=(" + strings.Repeat("a,", 500) + "a)"}
+		strings.Repeat("a", 9000), strings.Repeat("(", 10_000), strings.Repeat("(", 21) + "q==a" + strings.Repeat(")", 21), strings.Repeat("q==a;", 200) + "q==a", "name=in=(" + strings.Repeat("a,", 500) + "a)",
+		"image_tag==*a*;" + strings.Repeat("(image_labels.a==*b,manifest_digest!=*c);", 2) + "q==0123456789"}
 	text, err := os.ReadFile("../../internal/rsql/testdata/cases.tsv")
 	require.NoError(t, err)
 	cases := 0

@@ -1,0 +1,156 @@
+package models
+
+import (
+	"slices"
+	"strings"
+
+	"slipway/internal/rsql"
+)
+
+// textMatch is what a value must be, as SQL and in memory.
+type textMatch struct {
+	pattern string // for LIKE
+	pieces  []string
+}
+
+// holding matches texts that hold a folded term.
+func holding(term string) textMatch {
+	return textMatch{pattern: rsql.ContainsPattern(term), pieces: []string{"", term, ""}}
+}
+
+// matchOf is the match of a value with wildcards.
+func matchOf(v rsql.Value) textMatch {
+	m := textMatch{pattern: patternOf(v)}
+	start := 0
+	for _, end := range append(slices.Clone(v.Wildcards), len(v.Text)) {
+		m.pieces = append(m.pieces, rsql.Fold(v.Text[start:end]))
+		start = end + 1
+	}
+	return m
+}
+
+// matches says what LIKE says of a folded text: it begins with the first piece, ends with the last, and holds the others in
+// between, in order.
+func (m textMatch) matches(text string) bool {
+	first, last := m.pieces[0], m.pieces[len(m.pieces)-1]
+	if len(m.pieces) == 1 {
+		return text == first
+	}
+	text, ok := strings.CutPrefix(text, first)
+	if !ok || len(text) < len(last) || !strings.HasSuffix(text, last) {
+		return false
+	}
+	text = text[:len(text)-len(last)]
+	for _, piece := range m.pieces[1 : len(m.pieces)-1] {
+		at := strings.Index(text, piece)
+		if at < 0 {
+			return false
+		}
+		text = text[at+len(piece):]
+	}
+	return true
+}
+
+// longest is the longest piece.
+func (m textMatch) longest() string {
+	return slices.MaxFunc(m.pieces, func(a, b string) int { return len(a) - len(b) })
+}
+
+// countLookups says how many values a filter asks for.
+func countLookups(n rsql.Node) int {
+	count := 0
+	switch n := n.(type) {
+	case rsql.And:
+		for _, part := range n {
+			count += countLookups(part)
+		}
+	case rsql.Or:
+		for _, part := range n {
+			count += countLookups(part)
+		}
+	case *rsql.Comparison:
+		if field, _, _ := strings.Cut(n.Field, "."); field == "q" || isFacet(field) {
+			count = 1
+		}
+	}
+	return count
+}
+
+// dictionary gives all values of a field that the organizations have, or false where they are too many.
+func (p *assetPlanner) dictionary(field string) ([]facetValue, bool) {
+	if d, ok := p.dictionaries[field]; ok {
+		return d, d != nil
+	}
+	if p.err != nil {
+		return nil, false
+	}
+	found, ok := p.facets(planLimits.dictionary, "field = ?", field)
+	if !ok {
+		found = nil
+	} else if found == nil {
+		found = []facetValue{}
+	}
+	for i, f := range found {
+		found[i].folded = facetKey{field: f.field, key: f.key, value: f.value}.folded()
+	}
+	p.dictionaries[field] = found
+	return found, ok
+}
+
+// find gives the values of some fields that match, of tags those under a key unless that is "". Of tags without a key the
+// whole key=value must match. ok is false where they are too many, or too many lookups.
+func (p *assetPlanner) find(m textMatch, key string, fields ...string) (found []facetValue, ok bool) {
+	if !p.many {
+		where, args := "field IN ('"+strings.Join(fields, "', '")+"') AND "+p.store.like("folded"), []any{m.pattern}
+		if key != "" {
+			where, args = "field = 'tags' AND key = ? AND "+p.store.like(p.store.folded("value")), []any{key, m.pattern}
+		}
+		return p.lookup(where, args...)
+	}
+	limit := min(planLimits.listed, p.values)
+	for _, field := range fields {
+		list, ok := p.dictionary(field)
+		if !ok {
+			return nil, false
+		}
+		for _, f := range list {
+			text := f.folded
+			if key != "" {
+				if f.key != key {
+					continue
+				}
+				text = text[len(key)+len("="):]
+			}
+			if !m.matches(text) {
+				continue
+			}
+			if found = append(found, f); len(found) > limit {
+				return nil, false
+			}
+		}
+	}
+	p.values -= len(found)
+	return found, true
+}
+
+// findExact gives those of some values, of tags under a key, that any asset has.
+func (p *assetPlanner) findExact(field, key string, values []string) (found []facetValue, ok bool) {
+	if !p.many {
+		in, list := p.store.among("value", values)
+		return p.lookup("field = ? AND key = ? AND "+in, field, key, list)
+	}
+	list, ok := p.dictionary(field)
+	if !ok {
+		return nil, false
+	}
+	asked := make(map[string]bool, len(values))
+	for _, v := range values {
+		asked[v] = true
+	}
+	for _, f := range list {
+		if f.key == key && asked[f.value] {
+			found = append(found, f)
+		}
+	}
+	return found, true
+}
