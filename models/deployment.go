@@ -70,6 +70,9 @@ func (s *Store) putDeploymentState(ctx context.Context, environmentID, root stri
 	}
 	row := deployment{EnvironmentID: environmentID, Root: root, RootStage: rootStage, Path: name, Content: content, UpdatedBy: by, UpdatedAt: s.Now()}
 	if Progress(d) {
+		if s.joins != nil {
+			return s.joins.put(ctx, s, row)
+		}
 		return s.putDeployment(ctx, row)
 	}
 	history := finishedStages(row, d)

@@ -28,9 +28,12 @@ func (s *Store) putDeployment(ctx context.Context, r deployment) error {
 }
 
 // putDeploymentPostgres is the statement that clients wait for most often.
-const putDeploymentPostgres = `INSERT INTO deployments (environment_id, root, root_stage, path, content, updated_by, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
-	ON CONFLICT (environment_id, root, root_stage, path) DO UPDATE
+const (
+	putDeploymentPostgres = putDeploymentInto + "($1, $2, $3, $4, $5, $6, $7)" + putDeploymentOver
+	putDeploymentInto     = `INSERT INTO deployments (environment_id, root, root_stage, path, content, updated_by, updated_at) VALUES `
+	putDeploymentOver     = ` ON CONFLICT (environment_id, root, root_stage, path) DO UPDATE
 	SET sequence = excluded.sequence, content = excluded.content, updated_by = excluded.updated_by, updated_at = excluded.updated_at`
+)
 
 // execRaw runs a statement that is written as the database takes it, without having GORM read it: for long statements
 // that run often. Faults of tests and the log of slow queries see it all the same.

@@ -49,6 +49,8 @@ type Store struct {
 	after   *[]func() // run after commit, see AfterCommit
 	url     string
 	secrets Encrypter // nil until UseEncrypter
+	// joins is for the writes of clients' progress; nil on SQLite, which has one writer, and in transactions.
+	joins *deploymentWrites
 }
 
 // Dialect tells which database this is.

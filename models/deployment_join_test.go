@@ -1,0 +1,162 @@
+package models
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"slipway/internal/state"
+	"slipway/internal/testenv"
+)
+
+// Writes that come at the same time are written together, and each is answered for itself.
+func TestWritesOfProgressAreJoined(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *Store, _ *clock) {
+		if s.joins == nil {
+			return // one writer
+		}
+		ctx := t.Context()
+		h := newShop(t, s)
+		progress := func(version string) *state.Deployment {
+			d := &state.Deployment{Release: "shop/web"}
+			stage := d.EnsureStage(state.StageDeploy)
+			stage.Version, stage.Status = version, &state.Status{Code: state.RunningMainStep, UpdatedAt: s.Now()}
+			return d
+		}
+		put := func(ctx context.Context, environment, root, path, version string) error {
+			stage := state.StageDeploy
+			names := []string{root, path}
+			if path == "" {
+				names, stage = names[:1], ""
+			}
+			return s.PutDeployment(ctx, environment, root, names, stage, progress(version), "ann")
+		}
+		waiting := func() int {
+			s.joins.mu.Lock()
+			defer s.joins.mu.Unlock()
+			return len(s.joins.waiting)
+		}
+		queued := func(n int) {
+			t.Helper()
+			for waiting() < n {
+				require.NoError(t, ctx.Err())
+				runtime.Gosched()
+			}
+		}
+
+		// Somebody else's statement is under way.
+		s.joins.mu.Lock()
+		s.joins.busy = true
+		s.joins.mu.Unlock()
+		errs := map[string]error{}
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		send := func(ctx context.Context, name, environment, root, path, version string) {
+			n := waiting()
+			wg.Go(func() {
+				err := put(ctx, environment, root, path, version)
+				mu.Lock()
+				errs[name] = err
+				mu.Unlock()
+			})
+			queued(n + 1)
+		}
+		for i := range 20 {
+			send(ctx, fmt.Sprint("nested", i), h.env.ID, "web", fmt.Sprint("part", i), "1")
+		}
+		send(ctx, "root", h.env.ID, "web", "", "1")
+		send(ctx, "first", h.env.ID, "other", "", "1")
+		send(ctx, "last", h.env.ID, "other", "", "2")
+		given, giveUp := context.WithCancel(ctx)
+		send(given, "given up", h.env.ID, "never", "", "1")
+		giveUp()
+		for waiting() > 23 {
+			require.NoError(t, ctx.Err())
+			runtime.Gosched()
+		}
+		statements := countStatements(t, s)
+		s.joins.goOn(s, s.joins.next())
+		wg.Wait()
+		require.Equal(t, 1, statements())
+		require.ErrorIs(t, errs["given up"], context.Canceled)
+		delete(errs, "given up")
+		for name, err := range errs {
+			require.NoError(t, err, name)
+		}
+		require.Len(t, errs, 23)
+		e, err := s.EnvironmentState(ctx, h.env.ID)
+		require.NoError(t, err)
+		require.Len(t, e.Deployments["web"].Stages[state.StageDeploy].Deployments, 20, "a root stands before what is nested in it")
+		require.Equal(t, "2", e.Deployments["other"].Stages[state.StageDeploy].Version, "of one place the last one")
+		require.NotContains(t, e.Deployments, "never")
+
+		// One that cannot be written fails alone.
+		s.joins.mu.Lock()
+		s.joins.busy = true
+		s.joins.mu.Unlock()
+		send(ctx, "good", h.env.ID, "good", "", "1")
+		send(ctx, "bad", NewID(), "bad", "", "1")
+		s.joins.goOn(s, s.joins.next())
+		wg.Wait()
+		require.NoError(t, errs["good"])
+		require.ErrorIs(t, errs["bad"], ErrNotFound)
+		require.False(t, s.joins.busy)
+		require.NoError(t, put(ctx, h.env.ID, "good", "", "2"), "who is alone waits for nobody")
+	})
+}
+
+// R4: a statement that fails, or succeeds and does not say so, costs no write of the others.
+func TestR4JoinedWritesUnderFaults(t *testing.T) {
+	var n int
+	var mu sync.Mutex
+	fault := func() error {
+		mu.Lock()
+		defer mu.Unlock()
+		if n++; n%3 == 0 {
+			return ErrFault
+		}
+		return nil
+	}
+	url := testenv.PostgresTemplate(t, "models", func(url string) error {
+		s, err := Open(context.Background(), url, Options{})
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		return s.Migrate(context.Background())
+	})
+	good, err := Open(t.Context(), url, Options{})
+	require.NoError(t, err)
+	defer good.Close()
+	h := newShop(t, good)
+	s, err := Open(t.Context(), url, Options{Faults: &Faults{Before: fault, After: fault}})
+	require.NoError(t, err)
+	defer s.Close()
+	s.UseEncrypter(plain{})
+	var wg sync.WaitGroup
+	for c := range 16 {
+		wg.Go(func() {
+			for i := range 40 {
+				for {
+					d := &state.Deployment{}
+					stage := d.EnsureStage(state.StageDeploy)
+					stage.Version, stage.Status = fmt.Sprint(i), &state.Status{Code: state.RunningMainStep, UpdatedAt: s.Now()}
+					name := fmt.Sprint("app", c)
+					if s.PutDeployment(t.Context(), h.env.ID, name, []string{name}, "", d, "ann") == nil {
+						break
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	e, err := good.EnvironmentState(t.Context(), h.env.ID)
+	require.NoError(t, err)
+	for c := range 16 {
+		require.Equal(t, "39", e.Deployments[fmt.Sprint("app", c)].Stages[state.StageDeploy].Version)
+	}
+}
