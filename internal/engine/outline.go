@@ -124,10 +124,13 @@ func (o *outline) withProviders(m *release.Metadata, stage string, path []string
 	}
 	var active []release.Consumer
 	for _, consumer := range m.Consumes {
-		if release.InScope(consumer.Scopes, stage) && !consumer.SkipActivate {
-			add(consumer, "activate_provider")
-			active = append(active, consumer)
+		if !release.InScope(consumer.Scopes, stage) {
+			continue
 		}
+		if !consumer.SkipActivate {
+			add(consumer, "activate_provider")
+		}
+		active = append(active, consumer)
 	}
 	for _, step := range steps {
 		if script := m.Stage(step); !script.Empty() {

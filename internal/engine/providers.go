@@ -155,13 +155,15 @@ func (r *run) withProviders(ctx context.Context, n *node, step func() error) (er
 	}()
 	for _, consumer := range n.m.Consumes { // the order of the release, since maps have none
 		p := n.providers[consumer.Variable]
-		if p == nil || consumer.SkipActivate {
+		if p == nil {
 			continue
 		}
-		if err := r.switchProvider(ctx, p, "activate_provider", nil); err != nil {
-			return err
+		if !consumer.SkipActivate {
+			if err := r.switchProvider(ctx, p, "activate_provider", nil); err != nil {
+				return err
+			}
 		}
-		active = append(active, p)
+		active = append(active, p) // by somebody else, where this step does not do it
 	}
 	return step()
 }

@@ -125,6 +125,27 @@ func TestProviderIsANestedDeployment(t *testing.T) {
 	require.Equal(t, "single", result.Outputs["from"], "what is given comes before what the state has")
 }
 
+// A consumer may leave either half to somebody else.
+func TestConsumersSkipActivation(t *testing.T) {
+	for flags, want := range map[string]string{
+		"": "on db.local\ndeploy\noff db.local\n", ", skip_activate: true": "deploy\noff db.local\n", ", skip_deactivate: true": "on db.local\ndeploy\n",
+		", skip_activate: true, skip_deactivate: true": "deploy\n",
+	} {
+		b := newBench(t)
+		b.push(t, providerRelease("db", "postgres", ""))
+		_, _, err := b.deploy(t, "infra/db-v1.0", Target{})
+		require.NoError(t, err)
+		m := b.push(t, map[string]string{"escape.yml": "name: app\nversion: 1\nconsumes: [{name: postgres" + flags + "}]\ndeploy: {inline: echo deploy}\n"}).Metadata
+		b.runner.out.Reset()
+		_, _, err = b.deploy(t, "app-v1", Target{})
+		require.NoError(t, err)
+		require.Equal(t, want, b.runner.out.String(), flags)
+		outlined, err := Outline(t.Context(), m, ReleaseSteps{Deploy: true}, "", b.inventory)
+		require.NoError(t, err)
+		require.Len(t, outlined, strings.Count(want, "\n"), flags)
+	}
+}
+
 // Inline scripts are the shell's: nothing in them is evaluated.
 func TestInlineScriptsAreNotEvaluated(t *testing.T) {
 	b := newBench(t)
