@@ -26,12 +26,19 @@ type Writer struct {
 	ended  bool
 }
 
+// What one file on its way to a cloud may hold in memory: the drivers' defaults are up to 40 MiB, and packages are uploaded
+// several at a time. Parts of S3 have 5 MiB at least, and there are at most 10,000 of them.
+const (
+	partSize    = 5 << 20
+	partsAtOnce = 2
+)
+
 // Create begins a file. A file of the same key is replaced at Commit. When ctx ends before Commit, nothing is kept.
 func (s *Store) Create(ctx context.Context, key string) (*Writer, error) {
 	// Closing the bucket's writer publishes the file, unless its context has ended: that is how to abort.
 	ctx, cancel := context.WithCancel(ctx)
 	out := &Writer{key: key, bucket: s.bucket, depth: strings.Count(s.prefix+key, "/") + 1, cancel: cancel, hash: sha256.New()}
-	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{ContentType: "application/octet-stream", DisableContentTypeDetection: true,
+	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{ContentType: "application/octet-stream", DisableContentTypeDetection: true, BufferSize: partSize, MaxConcurrency: partsAtOnce,
 		BeforeWrite: func(as func(any) bool) error {
 			_ = as(&out.file) // only a folder has one
 			return nil
