@@ -31,6 +31,7 @@ var ErrNotFound = errors.New("no such file in storage")
 type Store struct {
 	bucket *blob.Bucket
 	prefix string // of every key, of a storage that is a folder
+	parts  bool   // uploads in parts have to be ended: see partsWriter
 }
 
 // Open connects to the storage at address. A folder is made if it is missing, now and again with each write.
@@ -51,12 +52,18 @@ func Open(ctx context.Context, address string) (*Store, error) {
 		}
 		u.RawQuery = q.Encode()
 	}
+	if q := u.Query(); u.Scheme == "s3" && q.Get("response_checksum_validation") == "" {
+		// Servers other than Amazon's send no checksums, and the driver would complain with each file. Whoever reads a package
+		// checks it.
+		q.Set("response_checksum_validation", "when_required")
+		u.RawQuery = q.Encode()
+	}
 	bucket, err := blob.OpenBucket(ctx, u.String())
 	if err != nil {
 		return nil, fmt.Errorf("open the storage at %s: %w", u.Redacted(), err)
 	}
 	s := New(bucket)
-	s.prefix = u.Query().Get("prefix")
+	s.prefix, s.parts = u.Query().Get("prefix"), u.Scheme == "s3"
 	return s, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
+	"io"
 	"os"
 	"strings"
 
@@ -17,7 +18,7 @@ import (
 type Writer struct {
 	key    string
 	bucket *blob.Bucket
-	w      *blob.Writer
+	w      io.WriteCloser
 	file   *os.File // what the driver of a folder writes to; nil elsewhere
 	depth  int      // folders that the file is in, the storage's own included
 	cancel context.CancelFunc
@@ -38,11 +39,16 @@ func (s *Store) Create(ctx context.Context, key string) (*Writer, error) {
 	// Closing the bucket's writer publishes the file, unless its context has ended: that is how to abort.
 	ctx, cancel := context.WithCancel(ctx)
 	out := &Writer{key: key, bucket: s.bucket, depth: strings.Count(s.prefix+key, "/") + 1, cancel: cancel, hash: sha256.New()}
-	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{ContentType: "application/octet-stream", DisableContentTypeDetection: true, BufferSize: partSize, MaxConcurrency: partsAtOnce,
+	options := &blob.WriterOptions{ContentType: "application/octet-stream", DisableContentTypeDetection: true, BufferSize: partSize, MaxConcurrency: partsAtOnce,
 		BeforeWrite: func(as func(any) bool) error {
 			_ = as(&out.file) // only a folder has one
 			return nil
-		}})
+		}}
+	if s.parts {
+		out.w = newPartsWriter(ctx, s.bucket, key, options)
+		return out, nil
+	}
+	w, err := s.bucket.NewWriter(ctx, key, options)
 	if err != nil {
 		cancel()
 		return nil, fmt.Errorf("write %s: %w", key, err)

@@ -2,6 +2,7 @@ package clouds_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/xml"
@@ -120,7 +121,7 @@ func TestS3ByURL(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	require.NoError(t, s.Ping(ctx))
-	for _, size := range []int{0, 1000, 12 << 20} {
+	for _, size := range []int{0, 1000, 20 << 20} {
 		content := bytes.Repeat([]byte("0123456789abcdef"), size/16+1)[:size]
 		o, err := s.Put(ctx, "packages/a/file.tgz", bytes.NewReader(content))
 		require.NoError(t, err)
@@ -145,12 +146,27 @@ func TestS3ByURL(t *testing.T) {
 	// One that is given up leaves nothing, however much of it was sent.
 	w, err := s.Create(ctx, "packages/a/broken.tgz")
 	require.NoError(t, err)
-	_, err = w.Write(bytes.Repeat([]byte("x"), 11<<20))
+	_, err = w.Write(bytes.Repeat([]byte("x"), 30<<20))
 	require.NoError(t, err)
+	server.mu.Lock()
+	require.Equal(t, 1, len(server.parts), "it is on its way")
+	server.mu.Unlock()
 	w.Abort()
+	require.Zero(t, len(server.parts), "parts of it are left")
 	_, err = s.Open(ctx, "packages/a/broken.tgz")
 	require.ErrorIs(t, err, blob.ErrNotFound)
-	require.Empty(t, server.parts)
+	// So does one whose sender has gone.
+	sending, gone := context.WithCancel(ctx)
+	w, err = s.Create(sending, "packages/a/broken.tgz")
+	require.NoError(t, err)
+	_, err = w.Write(bytes.Repeat([]byte("x"), 30<<20))
+	require.NoError(t, err)
+	gone()
+	_, err = w.Commit()
+	require.ErrorIs(t, err, context.Canceled)
+	require.Zero(t, len(server.parts), "parts of it are left")
+	_, err = s.Open(ctx, "packages/a/broken.tgz")
+	require.ErrorIs(t, err, blob.ErrNotFound)
 
 	n, err := s.DeletePrefix(ctx, "packages/")
 	require.NoError(t, err)
