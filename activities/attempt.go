@@ -50,13 +50,13 @@ type work func(ctx context.Context, t *attempt) (models.Result, error)
 
 // run is try for the activities with which an execution is over: the outcome ends it, in the transaction that stores all
 // else that the attempt has to say.
-func (a *Scripts) run(ctx context.Context, in workflows.Input, f work) (workflows.Outcome, error) {
-	return a.try(ctx, in, true, f)
+func (a *Scripts) run(ctx context.Context, in workflows.Input, p pulse, f work) (workflows.Outcome, error) {
+	return a.try(ctx, in, p, true, f)
 }
 
 // try runs f for an execution, in a fresh workspace, with a log, heartbeats and the ways to be cancelled, and turns what
 // comes of it into an outcome. Errors are for what another try may mend: then the server gives the work to a worker again.
-func (a *Scripts) try(ctx context.Context, in workflows.Input, ends bool, f work) (workflows.Outcome, error) {
+func (a *Scripts) try(ctx context.Context, in workflows.Input, p pulse, ends bool, f work) (workflows.Outcome, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if end, ok := ctx.Deadline(); ok && time.Until(end) > time.Hour {
@@ -67,7 +67,7 @@ func (a *Scripts) try(ctx context.Context, in workflows.Input, ends bool, f work
 		defer free()
 	}
 	// From the beginning: with the database away, the first question may take longer than the heartbeat timeout.
-	beats := a.heartbeat(ctx, cancel)
+	beats := a.heartbeat(ctx, cancel, p)
 	defer beats()
 	stop := a.Service.OnCancel(in.ExecutionID, func() { cancel(errCancelled) })
 	defer stop()
@@ -107,7 +107,7 @@ func (a *Scripts) try(ctx context.Context, in workflows.Input, ends bool, f work
 		return workflows.Outcome{}, errors.Join(err, t.log.Close(keep))
 	}
 	var result models.Result
-	ferr := t.again(ctx)
+	ferr := t.again(ctx, p, before)
 	if ferr == nil {
 		result, ferr = f(ctx, t)
 	}
@@ -148,12 +148,12 @@ func (a *Scripts) attemptOf(ctx context.Context, in workflows.Input) (*models.At
 
 // again counts the tries of an activity that is repeated, and ends what has taken down its worker too often. The server's
 // own count is of no use: a worker that stands still takes attempts that never begin.
-func (t *attempt) again(ctx context.Context) error {
-	info := activity.GetInfo(ctx)
-	if info.Attempt == 1 {
+func (t *attempt) again(ctx context.Context, p pulse, before *models.Attempt) error {
+	// One that claims has been here before where the row was claimed already: it may have begun in another way.
+	if activity.GetInfo(ctx).Attempt == 1 && (!before.Claimed || before.First) {
 		return nil
 	}
-	prefix, tries := "try/"+info.ActivityType.Name+"/", 2
+	prefix, tries := "try/"+p.activity+"/", 2
 	for key := range t.decisions {
 		if strings.HasPrefix(key, prefix) {
 			tries++
@@ -163,7 +163,7 @@ func (t *attempt) again(ctx context.Context) error {
 		return problem.New(problem.Unprocessable, "the worker that ran it was lost, %d times in a row", workflows.MaxTries)
 	}
 	t.say(logs.LevelWarn, fmt.Sprintf("The worker that ran this was lost. Attempt %d begins.", tries))
-	return persist(ctx, func() error { return t.Store.PutDecision(ctx, t.e.ID, prefix+strconv.Itoa(int(info.Attempt)), "") })
+	return persist(ctx, func() error { return t.Store.PutDecision(ctx, t.e.ID, prefix+strconv.Itoa(tries), "") })
 }
 
 // endingTime is how long an attempt that was ended may take to store what it has to say. Without a bound it would hang
@@ -322,8 +322,8 @@ func (t *attempt) say(level, message string) {
 // The heartbeats go on when the attempt is cancelled or the worker stops: scripts then have a grace period, which may be
 // longer than the heartbeat timeout. Without them the server would take the worker for lost, the execution would show as
 // ended and its deployments would be free while its scripts still run.
-func (a *Scripts) heartbeat(ctx context.Context, cancel context.CancelCauseFunc) (stop func()) {
-	token := activity.GetInfo(ctx).TaskToken
+func (a *Scripts) heartbeat(ctx context.Context, cancel context.CancelCauseFunc, p pulse) (stop func()) {
+	token := p.token
 	done := make(chan struct{})
 	ctx, end := context.WithCancel(context.WithoutCancel(ctx))
 	go func() {
@@ -335,7 +335,17 @@ func (a *Scripts) heartbeat(ctx context.Context, cancel context.CancelCauseFunc)
 			select {
 			case <-ctx.Done():
 				return
+			case token = <-p.follow:
+				last = time.Now()
+				continue
 			case <-tick.C:
+			}
+			if token == nil {
+				if time.Since(last) >= Lease-heartbeatEvery/2 { // the next tick would be too late
+					cancel(givenUp{})
+					return
+				}
+				continue
 			}
 			beat, free := context.WithTimeout(ctx, heartbeatEvery)
 			err := a.Client.RecordActivityHeartbeat(beat, token)
@@ -357,6 +367,22 @@ func (a *Scripts) heartbeat(ctx context.Context, cancel context.CancelCauseFunc)
 		}
 	}()
 	return func() { end(); <-done }
+}
+
+// pulse is how an attempt lets the server know that its worker is alive.
+type pulse struct {
+	// activity is the name of the work, under which its tries are counted.
+	activity string
+	// token is the running activity's; nil where there is none yet, and follow gives it. An attempt that nobody follows
+	// within the lease is given up.
+	token  []byte
+	follow <-chan []byte
+}
+
+// pulseOf is the pulse of an activity.
+func pulseOf(ctx context.Context) pulse {
+	info := activity.GetInfo(ctx)
+	return pulse{activity: info.ActivityType.Name, token: info.TaskToken}
 }
 
 // givenUp is errGivenUp to the attempt and runner.ErrKill to the runner.

@@ -23,7 +23,11 @@ const planFile = "escape.yml"
 // Build runs all steps of a build in one go: fetch the source, then for each step compile, build, test, deploy, package
 // and push, as its flags say.
 func (a *Scripts) Build(ctx context.Context, in workflows.Input) (workflows.Outcome, error) {
-	return a.run(ctx, in, func(ctx context.Context, t *attempt) (models.Result, error) {
+	return a.build(ctx, in, pulseOf(ctx))
+}
+
+func (a *Scripts) build(ctx context.Context, in workflows.Input, p pulse) (workflows.Outcome, error) {
+	return a.run(ctx, in, p, func(ctx context.Context, t *attempt) (models.Result, error) {
 		var d models.BuildDefinition
 		if err := t.e.DefinitionInto(&d); err != nil {
 			return models.Result{}, problem.Wrap(problem.Unprocessable, err, "the build's definition cannot be read")
@@ -74,7 +78,7 @@ func (a *Scripts) Build(ctx context.Context, in workflows.Input) (workflows.Outc
 // PlanBuild reads the plans of a build that deploys, and gives the names of the deployments it changes.
 func (a *Scripts) PlanBuild(ctx context.Context, in workflows.Input) (workflows.PlanResult, error) {
 	var res workflows.PlanResult
-	out, err := a.try(ctx, in, false, func(ctx context.Context, t *attempt) (models.Result, error) {
+	out, err := a.try(ctx, in, pulseOf(ctx), false, func(ctx context.Context, t *attempt) (models.Result, error) {
 		var d models.BuildDefinition
 		if err := t.e.DefinitionInto(&d); err != nil {
 			return models.Result{}, problem.Wrap(problem.Unprocessable, err, "the build's definition cannot be read")

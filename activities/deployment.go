@@ -17,7 +17,7 @@ import (
 // Deployment deploys a release to an environment, or runs the smoke test, an errand or the destruction of what is
 // deployed.
 func (a *Scripts) Deployment(ctx context.Context, in workflows.Input) (workflows.Outcome, error) {
-	return a.run(ctx, in, func(ctx context.Context, t *attempt) (models.Result, error) {
+	return a.run(ctx, in, pulseOf(ctx), func(ctx context.Context, t *attempt) (models.Result, error) {
 		var d models.DeploymentDefinition
 		if err := t.e.DefinitionInto(&d); err != nil {
 			return models.Result{}, problem.Wrap(problem.Unprocessable, err, "the deployment job's definition cannot be read")

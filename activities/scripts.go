@@ -34,6 +34,8 @@ type Scripts struct {
 	// Tracer, where set, gives each script a span.
 	Tracer trace.Tracer
 	Limits ScriptLimits
+	// Here are the builds that begin in the worker that has their workflow's task.
+	Here *Here
 	// Version stands in the metadata of releases as the version that built them.
 	Version string
 	// CacheDir keeps downloaded packages between runs; "" keeps none.

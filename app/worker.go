@@ -86,7 +86,9 @@ func (a *App) StartWorker(ctx context.Context, o WorkerOptions) (_ *Worker, err 
 	scripts := &activities.Scripts{
 		Store: a.Store, Service: a.Service, Client: a.Temporal, Sealer: a.Keys, Supervisor: w.supervisor, Workspaces: w.workspaces,
 		Inventory: a.inventoryFor, Sources: activities.Repositories{Fetcher: fetcher}, Fetcher: fetcher, Metrics: a.metrics, Log: a.Log, Tracer: a.tracer,
-		Limits:  activities.ScriptLimits{Timeout: a.Config.ScriptTimeout, Grace: a.Config.ScriptGrace, Output: a.Config.ScriptOutput},
+		Limits: activities.ScriptLimits{Timeout: a.Config.ScriptTimeout, Grace: a.Config.ScriptGrace, Output: a.Config.ScriptOutput},
+		// Named after this process, so that nobody else serves it.
+		Here:    activities.NewHere(workflows.QueueBuilds+"@"+models.NewID(), a.Config.Scripts),
 		Version: strings.TrimPrefix(buildinfo.Version, "v"), CacheDir: filepath.Join(a.Config.DataDir, "packages"),
 	}
 	if o.Sources != nil {

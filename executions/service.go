@@ -103,6 +103,9 @@ func WorkflowFor(e *models.Execution) (workflow, queue, scriptQueue string) {
 	var d models.BuildDefinition
 	if e.Kind == models.KindBuild && e.Status == models.StatusNew && e.DefinitionInto(&d) == nil && d.Direct() {
 		workflow, scriptQueue = workflows.DirectBuildWorkflow, QueueOf(e)
+		if scriptQueue == queue {
+			workflow = workflows.LocalBuildWorkflow
+		}
 	}
 	return workflow, queue, scriptQueue
 }

@@ -172,6 +172,9 @@ func (s *Service) start(ctx context.Context, e *models.Execution) error {
 		EnableEagerStart:         s.cfg.Eager,
 		StaticSummary:            fmt.Sprintf("%s %s #%d", e.Kind, e.SubjectName, e.Number),
 	}
+	if name == workflows.LocalBuildWorkflow {
+		o.WorkflowTaskTimeout = workflows.LocalTaskTimeout
+	}
 	if s.cfg.SearchAttributes() {
 		o.TypedSearchAttributes = s.attributes(e)
 	}

@@ -50,7 +50,9 @@ type Worker struct {
 	Queues []string
 
 	workers []sdk.Worker
-	log     *slog.Logger
+	// follower serves the queue of this process alone. It is stopped last: what the others have begun is followed there.
+	follower sdk.Worker
+	log      *slog.Logger
 }
 
 // pollers is how many polls of each kind a worker keeps open on a queue. With the SDK's default of two, both can sit on
@@ -81,8 +83,27 @@ func Start(ctx context.Context, o Options) (*Worker, error) {
 			return nil, err
 		}
 		w.workers = append(w.workers, sw)
+		if q == workflows.QueueBuilds {
+			if err := w.follow(ctx, o); err != nil {
+				w.Stop()
+				return nil, err
+			}
+		}
 	}
 	return w, nil
+}
+
+// follow serves the queue on which activities follow the builds that began in this process.
+func (w *Worker) follow(ctx context.Context, o Options) error {
+	so := options(o, o.Scripts.Here.Queue)
+	so.DisableWorkflowWorker, so.MaxConcurrentActivityTaskPollers = true, min(2, o.MaxScripts)
+	sw := sdk.New(o.Client, o.Scripts.Here.Queue, so)
+	sw.RegisterActivityWithOptions(o.Scripts.FollowBuild, activity.RegisterOptions{Name: workflows.ActivityFollowBuild})
+	if err := startRetrying(ctx, sw, o.Log, o.Scripts.Here.Queue); err != nil {
+		return err
+	}
+	w.follower = sw
+	return nil
 }
 
 func options(o Options, queue string) sdk.Options {
@@ -143,6 +164,8 @@ func register(o Options, queue string, r sdk.Registry) error {
 	case workflows.QueueBuilds:
 		wf(workflows.Build, workflows.BuildWorkflow)
 		wf(workflows.Build, workflows.DirectBuildWorkflow)
+		wf(workflows.Build, workflows.LocalBuildWorkflow)
+		act(o.Scripts.BeginBuild, workflows.ActivityBeginBuild)
 		shared()
 	case workflows.QueueDeployments:
 		wf(workflows.Deployment, workflows.DeploymentWorkflow)
@@ -183,5 +206,8 @@ func (w *Worker) Stop() {
 	}
 	for range w.workers {
 		<-done
+	}
+	if w.follower != nil {
+		w.follower.Stop()
 	}
 }

@@ -26,8 +26,11 @@ const (
 	// of the versions before it would begin such an execution in their own way, and nobody could go on with it then: what a
 	// worker does not know at all it leaves to the others.
 	DirectBuildWorkflow = "direct-build"
-	DeploymentWorkflow  = "deployment"
-	PipelineWorkflow    = "pipeline"
+	// LocalBuildWorkflow is Build for such an execution whose scripts run on the workflow's own queue: they begin in the
+	// worker that has the workflow's task. It has a name of its own for the same reason.
+	LocalBuildWorkflow = "local-build"
+	DeploymentWorkflow = "deployment"
+	PipelineWorkflow   = "pipeline"
 
 	ActivityClaim      = "claim"
 	ActivityPlan       = "plan-build"
@@ -38,7 +41,10 @@ const (
 	ActivityPutSteps   = "put-steps"
 	ActivityFinish     = "finish"
 	ActivityBuild      = "run-build"
-	ActivityDeployment = "run-deployment"
+	// ActivityBeginBuild is a local activity, ActivityFollowBuild runs on the queue of the worker that began.
+	ActivityBeginBuild  = "begin-build"
+	ActivityFollowBuild = "follow-build"
+	ActivityDeployment  = "run-deployment"
 )
 
 // Signals.
@@ -98,6 +104,9 @@ type Outcome struct {
 	// the workflow claims it after all. Neither is in a workflow's result.
 	Ended     bool `json:"ended,omitempty"`
 	Unclaimed bool `json:"unclaimed,omitempty"`
+	// Host is set by ActivityBeginBuild where the scripts take longer than it waits for them: the task queue of the worker
+	// in which they go on. It is not in a workflow's result either.
+	Host string `json:"host,omitempty"`
 }
 
 // Ok says that the execution reached what it was for.
@@ -146,6 +155,13 @@ type Decision struct {
 const (
 	// HeartbeatTimeout is how long a worker may be silent before what it ran is given to another.
 	HeartbeatTimeout = 5 * time.Second
+	// LocalTaskTimeout is the time that the server gives a worker for a workflow task of LocalBuildWorkflow, in which its
+	// scripts begin: when it has passed, another worker begins them. It is longer than a worker goes on that nobody hears.
+	LocalTaskTimeout = HeartbeatTimeout + time.Second
+	// localTime bounds ActivityBeginBuild, and is less than LocalTaskTimeout; followStart is how long the worker that began
+	// may take to follow.
+	localTime   = 5 * time.Second
+	followStart = 3 * time.Second
 	// defaultTimeLimit bounds one attempt of a build or a deployment. The worker ends the attempt a little earlier: an
 	// attempt that timed out at the server would be repeated while it still runs.
 	defaultTimeLimit = 24 * time.Hour
@@ -167,6 +183,24 @@ func localOptions(ctx workflow.Context) workflow.Context {
 		StartToCloseTimeout: 10 * time.Second,
 		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 100 * time.Millisecond, BackoffCoefficient: 2, MaximumInterval: 10 * time.Second,
 			NonRetryableErrorTypes: []string{"InvalidDefinition"}},
+	})
+}
+
+// beginOptions are for the local activity that begins the scripts of a build. It is not repeated: what it could not begin,
+// or lost, is given to any worker.
+func beginOptions(ctx workflow.Context) workflow.Context {
+	return workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{StartToCloseTimeout: localTime, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1}})
+}
+
+// followOptions are for the activity that goes on with them in the same worker.
+func followOptions(ctx workflow.Context, host string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:              host,
+		ScheduleToStartTimeout: followStart,
+		StartToCloseTimeout:    defaultTimeLimit,
+		HeartbeatTimeout:       HeartbeatTimeout,
+		WaitForCancellation:    true,
+		RetryPolicy:            &temporal.RetryPolicy{MaximumAttempts: 1},
 	})
 }
 

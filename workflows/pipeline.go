@@ -261,6 +261,11 @@ func runChild(ctx workflow.Context, in Input, step *StepRun) Outcome {
 		ParentClosePolicy:     enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
 		WorkflowIDReusePolicy: enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 	})
+	if step.Workflow == LocalBuildWorkflow {
+		o := workflow.GetChildWorkflowOptions(ctx)
+		o.WorkflowTaskTimeout = LocalTaskTimeout
+		ctx = workflow.WithChildOptions(ctx, o)
+	}
 	var out Outcome
 	var input any = Input{ExecutionID: step.ChildID, Attributes: in.Attributes, ScriptQueue: step.ScriptQueue}
 	if step.DeliveryID != "" {

@@ -1,0 +1,122 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+
+	"slipway/workflows"
+)
+
+// waitHere is how long a workflow's task waits for the scripts of a build. What takes longer is followed by an activity,
+// which has to be there before the attempt is given up: within Lease of its beginning.
+const waitHere = 2 * time.Second
+
+// Here are the builds that run in this process without an activity of their own, or with one that follows them. It is safe
+// for concurrent use.
+type Here struct {
+	// Queue is the task queue that this process alone serves, for the activities that follow.
+	Queue string
+
+	slots   chan struct{}
+	mu      sync.Mutex
+	running map[string]*begun // by the execution's id
+}
+
+// NewHere makes room for so many builds at once.
+func NewHere(queue string, builds int) *Here {
+	return &Here{Queue: queue, slots: make(chan struct{}, builds), running: map[string]*begun{}}
+}
+
+// begun is an attempt at a build that was begun in a local activity.
+type begun struct {
+	follow chan []byte // takes the task token of the activity that follows
+	stop   context.CancelCauseFunc
+	done   chan struct{} // closed when out and err are set
+	out    workflows.Outcome
+	err    error
+}
+
+// begin gives the attempt at an execution that runs here, and begins one where there is none: the server gives the work
+// out again when it has not heard of it in time. Nil says that there is no room.
+func (h *Here) begin(ctx context.Context, id string, run func(context.Context, pulse) (workflows.Outcome, error)) *begun {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if b := h.running[id]; b != nil {
+		return b
+	}
+	select {
+	case h.slots <- struct{}{}:
+	default:
+		return nil
+	}
+	// It outlives the local activity that it begins in.
+	ctx, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	b := &begun{follow: make(chan []byte, 1), stop: stop, done: make(chan struct{})}
+	h.running[id] = b
+	go func() {
+		defer stop(nil)
+		b.out, b.err = run(ctx, pulse{activity: workflows.ActivityBuild, follow: b.follow})
+		h.mu.Lock()
+		delete(h.running, id)
+		h.mu.Unlock()
+		<-h.slots
+		close(b.done)
+	}()
+	return b
+}
+
+func (h *Here) find(id string) *begun {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.running[id]
+}
+
+// BeginBuild runs a build in the worker that has its workflow's task, as a local activity. Where it takes longer, the
+// outcome says where it goes on.
+func (a *Scripts) BeginBuild(ctx context.Context, in workflows.Input) (workflows.Outcome, error) {
+	b := a.Here.begin(ctx, in.ExecutionID, func(ctx context.Context, p pulse) (workflows.Outcome, error) { return a.build(ctx, in, p) })
+	if b == nil {
+		return workflows.Outcome{}, temporal.NewNonRetryableApplicationError("as many builds run here as may", "Busy", nil)
+	}
+	wait := time.NewTimer(waitHere)
+	defer wait.Stop()
+	select {
+	case <-b.done:
+		return b.out, b.err
+	case <-wait.C:
+		return workflows.Outcome{Host: a.Here.Queue}, nil
+	case <-ctx.Done():
+		return workflows.Outcome{}, ctx.Err()
+	}
+}
+
+// errNotHere ends an activity that follows what does not run here any more: its row says how it ended, or any worker may
+// begin anew.
+var errNotHere = temporal.NewNonRetryableApplicationError("the build does not run here", "NotHere", nil)
+
+// errStopped is why the attempts of a worker that stops end.
+var errStopped = errors.New("the worker was stopped")
+
+// FollowBuild waits for the end of a build that BeginBuild began in this worker. Its heartbeats are the attempt's.
+func (a *Scripts) FollowBuild(ctx context.Context, in workflows.Input) (workflows.Outcome, error) {
+	b := a.Here.find(in.ExecutionID)
+	if b == nil {
+		return workflows.Outcome{}, errNotHere
+	}
+	select {
+	case b.follow <- activity.GetInfo(ctx).TaskToken:
+	case <-b.done:
+	}
+	select {
+	case <-b.done:
+	case <-ctx.Done():
+		b.stop(errStopped)
+		<-b.done
+	}
+	return b.out, b.err
+}
