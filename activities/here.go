@@ -3,6 +3,8 @@ package activities
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,23 +24,27 @@ type Here struct {
 	// Queue is the task queue that this process alone serves, for the activities that follow.
 	Queue string
 
-	slots   chan struct{}
-	mu      sync.Mutex
-	running map[string]*begun // by the execution's id
+	slots    chan struct{}
+	stopping chan struct{} // closed when the worker stops
+	once     sync.Once
+	mu       sync.Mutex
+	running  map[string]*begun // by the execution's id
 }
 
 // NewHere makes room for so many builds at once.
 func NewHere(queue string, builds int) *Here {
-	return &Here{Queue: queue, slots: make(chan struct{}, builds), running: map[string]*begun{}}
+	return &Here{Queue: queue, slots: make(chan struct{}, builds), stopping: make(chan struct{}), running: map[string]*begun{}}
 }
 
 // begun is an attempt at a build that was begun in a local activity.
 type begun struct {
-	follow chan []byte // takes the task token of the activity that follows
-	stop   context.CancelCauseFunc
-	done   chan struct{} // closed when out and err are set
-	out    workflows.Outcome
-	err    error
+	follow   chan []byte   // takes the task token of the activity that follows
+	followed chan struct{} // closed when there is one
+	once     sync.Once
+	stop     context.CancelCauseFunc
+	done     chan struct{} // closed when out and err are set
+	out      workflows.Outcome
+	err      error
 }
 
 // begin gives the attempt at an execution that runs here, and begins one where there is none: the server gives the work
@@ -50,13 +56,18 @@ func (h *Here) begin(ctx context.Context, id string, run func(context.Context, p
 		return b
 	}
 	select {
+	case <-h.stopping:
+		return nil
+	default:
+	}
+	select {
 	case h.slots <- struct{}{}:
 	default:
 		return nil
 	}
 	// It outlives the local activity that it begins in.
 	ctx, stop := context.WithCancelCause(context.WithoutCancel(ctx))
-	b := &begun{follow: make(chan []byte, 1), stop: stop, done: make(chan struct{})}
+	b := &begun{follow: make(chan []byte, 1), followed: make(chan struct{}), stop: stop, done: make(chan struct{})}
 	h.running[id] = b
 	go func() {
 		defer stop(nil)
@@ -76,6 +87,39 @@ func (h *Here) find(id string) *begun {
 	return h.running[id]
 }
 
+// list gives what runs here.
+func (h *Here) list() []*begun {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Collect(maps.Values(h.running))
+}
+
+// Stop begins the end of the worker: nothing begins here any more, and what waits for short builds waits no longer.
+func (h *Here) Stop() { h.once.Do(func() { close(h.stopping) }) }
+
+// Followed waits, after Stop, until everything that runs here is followed by an activity, which ends with the worker as
+// others do; at most as long as one has to come.
+func (h *Here) Followed() {
+	late := time.NewTimer(Lease)
+	defer late.Stop()
+	for _, b := range h.list() {
+		select {
+		case <-b.followed:
+		case <-b.done:
+		case <-late.C:
+			return
+		}
+	}
+}
+
+// End ends, after Stop, what still runs here, and waits for it.
+func (h *Here) End() {
+	for _, b := range h.list() {
+		b.stop(errStopped)
+		<-b.done
+	}
+}
+
 // BeginBuild runs a build in the worker that has its workflow's task, as a local activity. Where it takes longer, the
 // outcome says where it goes on.
 func (a *Scripts) BeginBuild(ctx context.Context, in workflows.Input) (workflows.Outcome, error) {
@@ -90,6 +134,8 @@ func (a *Scripts) BeginBuild(ctx context.Context, in workflows.Input) (workflows
 		return b.out, b.err
 	case <-wait.C:
 		return workflows.Outcome{Host: a.Here.Queue}, nil
+	case <-a.Here.stopping:
+		return workflows.Outcome{Host: a.Here.Queue}, nil
 	case <-ctx.Done():
 		return workflows.Outcome{}, ctx.Err()
 	}
@@ -103,14 +149,18 @@ var errNotHere = temporal.NewNonRetryableApplicationError("the build does not ru
 var errStopped = errors.New("the worker was stopped")
 
 // FollowBuild waits for the end of a build that BeginBuild began in this worker. Its heartbeats are the attempt's.
-func (a *Scripts) FollowBuild(ctx context.Context, in workflows.Input) (workflows.Outcome, error) {
+func (a *Scripts) FollowBuild(ctx context.Context, in workflows.FollowInput) (workflows.Outcome, error) {
 	b := a.Here.find(in.ExecutionID)
 	if b == nil {
 		return workflows.Outcome{}, errNotHere
 	}
 	select {
 	case b.follow <- activity.GetInfo(ctx).TaskToken:
+		b.once.Do(func() { close(b.followed) })
 	case <-b.done:
+	}
+	if in.Cancelled {
+		b.stop(errCancelled)
 	}
 	select {
 	case <-b.done:

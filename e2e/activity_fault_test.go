@@ -113,7 +113,7 @@ func TestR4ActivitiesThatFailOrAreHidden(t *testing.T) {
 			defer f.mu.Unlock()
 			t.Logf("injected: %v", f.injected)
 			for _, fault := range []string{"claim before", "claim after", "begin-phase before", "begin-phase after", "finish before", "finish after",
-				"run-build before", "run-build after", "run-build timeout", "run-deployment before", "run-deployment after", "run-deployment timeout"} {
+				"begin-build before", "begin-build after", "run-build before", "run-build after", "run-build timeout", "run-deployment before", "run-deployment after", "run-deployment timeout"} {
 				require.NotZero(t, f.injected[fault], fault)
 			}
 		})

@@ -97,7 +97,7 @@ func TestTracesMetricsAndLogs(t *testing.T) {
 		return len(chain) > 0 && chain[len(chain)-1] == "triggerTheBuild", text
 	})
 	chain := strings.Join(seen.above("script build"), " < ")
-	for _, name := range []string{"RunActivity:run-build", "RunWorkflow:direct-build", "StartWorkflow:direct-build", "triggerTheBuild"} {
+	for _, name := range []string{"RunActivity:begin-build", "RunWorkflow:local-build", "StartWorkflow:local-build", "triggerTheBuild"} {
 		require.Contains(t, chain, name)
 	}
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -52,6 +53,7 @@ type Worker struct {
 	workers []sdk.Worker
 	// follower serves the queue of this process alone. It is stopped last: what the others have begun is followed there.
 	follower sdk.Worker
+	here     *activities.Here
 	log      *slog.Logger
 }
 
@@ -102,7 +104,7 @@ func (w *Worker) follow(ctx context.Context, o Options) error {
 	if err := startRetrying(ctx, sw, o.Log, o.Scripts.Here.Queue); err != nil {
 		return err
 	}
-	w.follower = sw
+	w.follower, w.here = sw, o.Scripts.Here
 	return nil
 }
 
@@ -123,7 +125,11 @@ func options(o Options, queue string) sdk.Options {
 	switch queue {
 	case workflows.QueuePipelines:
 		so.LocalActivityWorkerOnly = true
-	case workflows.QueueBuilds, workflows.QueueDeployments:
+	case workflows.QueueBuilds:
+		// The task that gives a build to another worker, once its own is lost, is offered to the lost one first: five seconds
+		// by default, as much as the loss itself took to notice.
+		so.StickyScheduleToStartTimeout = time.Second
+	case workflows.QueueDeployments:
 	default:
 		so.DisableWorkflowWorker = o.Register == nil
 	}
@@ -197,17 +203,21 @@ func startRetrying(ctx context.Context, w sdk.Worker, l *slog.Logger, queue stri
 
 // Stop takes no more work and waits for what runs, as long as Options.Drain says; then it ends that too.
 func (w *Worker) Stop() {
-	done := make(chan struct{})
-	for _, sw := range w.workers {
-		go func() {
-			sw.Stop()
-			done <- struct{}{}
-		}()
+	if w.here != nil {
+		w.here.Stop()
 	}
-	for range w.workers {
-		<-done
+	var all sync.WaitGroup
+	for _, sw := range w.workers {
+		all.Go(sw.Stop)
 	}
 	if w.follower != nil {
-		w.follower.Stop()
+		all.Go(func() {
+			w.here.Followed()
+			w.follower.Stop()
+		})
+	}
+	all.Wait()
+	if w.here != nil {
+		w.here.End()
 	}
 }

@@ -81,6 +81,13 @@ type Input struct {
 	FirstRun string `json:"first_run,omitempty"`
 }
 
+// FollowInput is the input of ActivityFollowBuild.
+type FollowInput struct {
+	ExecutionID string `json:"execution_id"`
+	// Cancelled says that the execution was cancelled meanwhile: its scripts are to end.
+	Cancelled bool `json:"cancelled,omitempty"`
+}
+
 // AttributeStatus is the search attribute that holds the status of executions in which not everything went well, and of
 // pipelines that wait for a person: Temporal's own status shows all of them as completed or running.
 var AttributeStatus = temporal.NewSearchAttributeKeyKeyword("SlipwayStatus")

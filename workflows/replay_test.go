@@ -79,7 +79,7 @@ func replay(t *testing.T, file string, workflows map[string]any) error {
 // registered are the workflows by the names that histories know them by.
 func registered() map[string]any {
 	return map[string]any{
-		BuildWorkflow: Build, DirectBuildWorkflow: Build, DeploymentWorkflow: Deployment, PipelineWorkflow: Pipeline,
+		BuildWorkflow: Build, DirectBuildWorkflow: Build, LocalBuildWorkflow: Build, DeploymentWorkflow: Deployment, PipelineWorkflow: Pipeline,
 		AssetSearchWorkflow: AssetSearch, AssetScanWorkflow: AssetScan, AssetScanScheduleWorkflow: AssetScanSchedule,
 		PackageMirrorWorkflow: PackageMirror, PackageMirrorScheduleWorkflow: PackageMirrorSchedule,
 		DeliveryWorkflow: Delivery, ScheduleWorkflow: Schedule,

@@ -132,12 +132,23 @@ func scripts(ctx workflow.Context, in Input, activity string, claim ClaimResult,
 // a third of what an activity does, and where they take longer an activity follows them there. False says that this worker
 // could not begin them, or was lost: then they are any worker's.
 func here(ctx workflow.Context, in Input) (Outcome, bool) {
+	if ctx.Err() != nil {
+		return lost(ctx, ctx.Err()), true
+	}
+	// A cancellation reaches the scripts by itself. The workflow looks at it once it knows how they ended, or where they go on.
+	clean, cancel := workflow.NewDisconnectedContext(ctx)
+	defer cancel()
 	var out Outcome
-	err := workflow.ExecuteLocalActivity(beginOptions(ctx), ActivityBeginBuild, in).Get(ctx, &out)
+	err := workflow.ExecuteLocalActivity(beginOptions(clean), ActivityBeginBuild, in).Get(clean, &out)
 	if err == nil && out.Host != "" {
 		host := out.Host
 		out = Outcome{}
-		err = workflow.ExecuteActivity(followOptions(ctx, host), ActivityFollowBuild, in).Get(ctx, &out)
+		// After a cancellation too: the scripts have to end before the execution shows as ended.
+		open, q := ctx, FollowInput{ExecutionID: in.ExecutionID, Cancelled: ctx.Err() != nil}
+		if q.Cancelled {
+			open = clean
+		}
+		err = workflow.ExecuteActivity(followOptions(open, host), ActivityFollowBuild, q).Get(open, &out)
 	}
 	switch {
 	case err == nil:

@@ -24,6 +24,8 @@ type fake struct {
 	plan      PlanResult
 	waits     bool
 	run       func(ctx context.Context, in Input) (Outcome, error)
+	begin     func(ctx context.Context, in Input) (Outcome, error)
+	follow    func(ctx context.Context, in FollowInput) (Outcome, error)
 	phases    [][]StepRun
 	claims    int
 	seen      int
@@ -69,7 +71,10 @@ func newEnv(t *testing.T, f *fake) *testsuite.TestWorkflowEnvironment {
 		return nil
 	}, ActivityPutSteps)
 	act(func(ctx context.Context, in Input) (Outcome, error) { return f.run(ctx, in) }, ActivityBuild)
+	act(func(ctx context.Context, in Input) (Outcome, error) { return f.begin(ctx, in) }, ActivityBeginBuild)
+	act(func(ctx context.Context, in FollowInput) (Outcome, error) { return f.follow(ctx, in) }, ActivityFollowBuild)
 	env.RegisterWorkflowWithOptions(Build, workflow.RegisterOptions{Name: BuildWorkflow})
+	env.RegisterWorkflowWithOptions(Build, workflow.RegisterOptions{Name: LocalBuildWorkflow})
 	env.RegisterWorkflowWithOptions(Pipeline, workflow.RegisterOptions{Name: PipelineWorkflow})
 	return env
 }
