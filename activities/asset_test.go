@@ -56,7 +56,8 @@ func newAssetStack(t *testing.T, address string, cfg assets.Config) *assetStack 
 	s.store.UseEncrypter(noSeal{})
 	log := slog.New(slog.DiscardHandler)
 	metrics := executions.NewMetrics()
-	s.runs = executions.New(s.store, s.client, executions.NewLocalBus(), noSeal{}, nil, metrics, log, executions.Config{})
+	// No reconciler runs here: a start that a busy machine answers too late would never be made up for.
+	s.runs = executions.New(s.store, s.client, executions.NewLocalBus(), noSeal{}, nil, metrics, log, executions.Config{StartTimeout: time.Minute})
 	s.service, err = assets.New(s.store, s.runs, bytes.Repeat([]byte("k"), 32), log, cfg)
 	require.NoError(t, err)
 	s.acts = &activities.Assets{Store: s.store, Service: s.service, Scanner: &assets.Scanner{Store: s.store}, Triggers: s.runs, Log: log,
@@ -84,7 +85,10 @@ func (quiet) Error(string, ...any) {}
 // work starts a worker on the queue. replace, where set, changes what it registers.
 func (s *assetStack) work(t *testing.T, replace func(sdk.Registry) sdk.Registry) sdk.Worker {
 	t.Helper()
-	w := sdk.New(s.client, workflows.QueueAssets, sdk.Options{DisableRegistrationAliasing: true, MaxHeartbeatThrottleInterval: time.Second, DefaultHeartbeatThrottleInterval: time.Second})
+	// As many polls as a worker of Slipway keeps open: with the two that are the default, both can wait for tasks of workflows
+	// that it has begun, and new ones wait for seconds.
+	w := sdk.New(s.client, workflows.QueueAssets, sdk.Options{DisableRegistrationAliasing: true, MaxConcurrentWorkflowTaskPollers: 16, MaxConcurrentActivityTaskPollers: 16,
+		MaxHeartbeatThrottleInterval: time.Second, DefaultHeartbeatThrottleInterval: time.Second})
 	var r sdk.Registry = w
 	if replace != nil {
 		r = replace(w)
