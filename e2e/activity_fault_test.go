@@ -14,7 +14,7 @@ import (
 	"slipway/internal/client"
 )
 
-// faultyActivities makes activities fail: of each kind every sixth call, in turns before it runs, after it has run, and
+// faultyActivities makes activities fail: of each kind every third call, in turns before it runs, after it has run, and
 // after it has run by saying nothing, so that the server finds out by a timeout.
 type faultyActivities struct {
 	interceptor.WorkerInterceptorBase
@@ -59,19 +59,19 @@ func (f *faultyActivities) next(name string, local bool) string {
 	defer f.mu.Unlock()
 	n := f.calls[name]
 	f.calls[name]++
-	if n%6 != 2 {
+	if n%3 != 1 {
 		return ""
 	}
 	kinds := []string{"before", "after", "timeout"}
 	if local {
 		kinds = kinds[:2] // the workflow's own task times out, not the activity
 	}
-	kind := kinds[n/6%len(kinds)]
+	kind := kinds[n/3%len(kinds)]
 	f.injected[name+" "+kind]++
 	return kind
 }
 
-// R4: one activity in six fails, or has worked and its answer is lost. Everything ends well all the same, and every script
+// R4: one activity in three fails, or has worked and its answer is lost. Everything ends well all the same, and every script
 // that must not run twice ran once.
 func TestR4ActivitiesThatFailOrAreHidden(t *testing.T) {
 	t.Parallel()
