@@ -43,6 +43,8 @@ type attempt struct {
 	scripts []models.EndedScript
 	// told are the errors that the log has from the engine: the reason that the execution ends with is mostly one of them.
 	told map[string]bool
+	// token is the escape_auth_token of a build, once its source was fetched; "" for none.
+	token string
 }
 
 // work is what an attempt does between its beginning and its end.

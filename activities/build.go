@@ -157,6 +157,7 @@ func (t *attempt) fetch(ctx context.Context, d models.BuildDefinition, changed *
 		return models.Commit{}, fmt.Errorf("open the secrets of the build: %w", err)
 	}
 	t.hide(key, token)
+	t.token = token
 	want := d.Commit
 	if want == "" && t.e.Commit != nil {
 		want = t.e.Commit.Revision
@@ -280,7 +281,7 @@ func anyValues(m map[string]string) map[string]any {
 
 // engine puts an engine together for this attempt.
 func (t *attempt) engine(ctx context.Context) (*engine.Engine, error) {
-	inventory, err := t.Inventory(ctx, t.e)
+	inventory, err := t.Inventory(ctx, t.e, t.token)
 	if err != nil {
 		return nil, err
 	}

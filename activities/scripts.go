@@ -24,8 +24,9 @@ type Scripts struct {
 	Sealer     executions.Sealer
 	Supervisor *runner.Supervisor
 	Workspaces *runner.Workspaces
-	// Inventory gives the inventory as an execution sees it, with the rights of its service account or its project.
-	Inventory func(ctx context.Context, e *models.Execution) (engine.Inventory, error)
+	// Inventory gives the inventory as an execution sees it: with the rights of whom the token stands for, where there is one,
+	// else of its service account or its project.
+	Inventory func(ctx context.Context, e *models.Execution, token string) (engine.Inventory, error)
 	Sources   Sources
 	// Fetcher gets the downloads of plans; without one, plans with downloads fail.
 	Fetcher *fetch.Fetcher

@@ -138,8 +138,8 @@ func (a *App) Activities() *activities.Executions {
 }
 
 // inventoryFor is the inventory as an execution sees it: with the rights of its service account where it names one, else
-// with those of its project and nothing more.
-func (a *App) inventoryFor(ctx context.Context, e *models.Execution) (engine.Inventory, error) {
+// with those of its project and nothing more. A token, which a build may have, stands for somebody in place of either.
+func (a *App) inventoryFor(ctx context.Context, e *models.Execution, token string) (engine.Inventory, error) {
 	var d struct {
 		Project string `json:"project"`
 		Account string `json:"service_account_name"`
@@ -174,6 +174,16 @@ func (a *App) inventoryFor(ctx context.Context, e *models.Execution) (engine.Inv
 		}
 		if !ok {
 			return nil, problem.New(problem.Forbidden, "the service account %q, which this should act as, may not run anything in project %q any more", d.Account, p.Name)
+		}
+	}
+	if token != "" && a.Config.Auth != "none" {
+		var err error
+		subject, err = a.Store.SubjectOfToken(ctx, token)
+		if errors.Is(err, models.ErrNotFound) {
+			return nil, problem.New(problem.Forbidden, "the escape_auth_token of the build is not valid here: it is wrong, or has ended")
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 	return inventory.ForExecution{Service: a.Inventory, Policy: a.Policy, Subject: subject, ExecutionID: e.ID}, nil

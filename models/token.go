@@ -104,6 +104,27 @@ func (s *Store) TokenByHash(ctx context.Context, hash string) (*Token, error) {
 	return s.token(ctx, "hash = ?", hash)
 }
 
+// SubjectOfToken gives whom a token stands for, with the token's limits. ErrNotFound where there is no such token, where it
+// has ended, and where its account is disabled; the token of an execution stands for nobody.
+func (s *Store) SubjectOfToken(ctx context.Context, secret string) (policies.Subject, error) {
+	if !LooksLikeToken(secret) {
+		return policies.Subject{}, ErrNotFound
+	}
+	t, err := s.TokenByHash(ctx, HashToken(secret))
+	if err != nil {
+		return policies.Subject{}, err
+	}
+	if t.Purpose == TokenRun || !t.Live(s.Now()) {
+		return policies.Subject{}, ErrNotFound
+	}
+	subject, err := s.Subject(ctx, t.SubjectKind, t.SubjectID)
+	if err != nil {
+		return policies.Subject{}, err
+	}
+	subject.Token = policies.Token{ID: t.ID, Role: t.Role, Scopes: t.Scopes}
+	return subject.Prepare(), nil
+}
+
 // TokenByID finds a token, whether it is live or not.
 func (s *Store) TokenByID(ctx context.Context, id string) (*Token, error) {
 	return s.token(ctx, "id = ?", id)

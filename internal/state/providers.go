@@ -5,9 +5,10 @@ import (
 	"slices"
 )
 
-// Providers returns which root deployments provide which interface in their deploy stage. The lists are sorted.
+// Providers returns which root deployments provide which interface in their deploy stage. The lists are sorted. A stage that
+// was destroyed still says what it provided, and is left out.
 func (e *Environment) Providers() map[string][]string {
-	return e.providers(func(*Stage) bool { return true })
+	return e.providers(func(s *Stage) bool { return s.CodeOf() != Empty })
 }
 
 // ReadyProviders is Providers for deployments whose deploy stage is ok: what may be chosen for a consumer without being
