@@ -88,6 +88,32 @@ func TestPlanCheck(t *testing.T) {
 	c.fails(exitUnreachable, "http://127.0.0.1:1 cannot be reached", "plan", "check", "--remote")
 }
 
+// Everything that is wrong is told at once, a line each, as editors read it.
+func TestPlanCheckTellsEverything(t *testing.T) {
+	c := newCLI(t)
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.WriteFile("escape.yml", []byte("name: Greeter\nversion: '1'\nbuild: ./nothere.sh\ninputs: [1x, {id: a, type: colour}]\n"), 0o600))
+	want := "slipway: escape.yml:1: field 'name': Invalid name 'Greeter'\nslipway: escape.yml:3: field 'build': missing script ./nothere.sh\n" +
+		"slipway: escape.yml:4: field 'inputs': Invalid variable id '1x': expected letters, then letters, digits, '-' and '_'\nslipway: escape.yml:4: field 'inputs': Unknown variable type 'colour'\n"
+	cmd := program(t.Context(), nil, "plan", "check", "--inventory", t.TempDir())
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	require.Error(t, cmd.Run())
+	require.Equal(t, exitFailed, cmd.ProcessState.ExitCode())
+	require.Equal(t, want, stderr.String())
+	out, err := c.try("", "plan", "check", "-o", "json", "--inventory", t.TempDir())
+	require.Error(t, err)
+	var answer struct {
+		OK     bool        `json:"ok"`
+		Errors []planFault `json:"errors"`
+	}
+	first, _, _ := strings.Cut(out, "\n")
+	require.NoError(t, json.Unmarshal([]byte(first), &answer), out)
+	require.False(t, answer.OK)
+	require.Len(t, answer.Errors, 4)
+	require.Equal(t, planFault{"escape.yml", 3, "build", "missing script ./nothere.sh"}, answer.Errors[1])
+}
+
 func TestPlanPreview(t *testing.T) {
 	greeter(t)
 	c := newCLI(t)
