@@ -511,6 +511,57 @@ func TestGraphForPeople(t *testing.T) {
 	require.Equal(t, jsonType, s.do(http.MethodGet, inv+"/ns/units/app/versions/v1/dependency-graph", "", "", "Accept", "*/*").header.Get("Content-Type"))
 }
 
+// What a namespace had goes with it: nothing of it comes back with the next one of that name (the original keeps providers and
+// tags).
+func TestHardDeleteLeavesNothing(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, database string) {
+		s := newServer(t, options{database: database})
+		s.register("other", `{"name":"above","version":"1","depends":["ns/app-v1"]}`)
+		s.register("ns", `{"name":"app","version":"1","provides":["web"],"depends":["other/above-v1"],"description":"findme"}`)
+		require.Equal(t, 201, s.do(http.MethodPut, inv+"/ns/hooks/", "", `{"slack":{"url":"http://h"}}`).status)
+		require.Equal(t, 201, s.do(http.MethodPut, inv+"/ns/units/app/hooks/", "", `{"slack":{"url":"http://h"}}`).status)
+		require.Equal(t, 200, s.upload(inv+"/ns/units/app/versions/v1/upload", "", packageOf(t, `{"name":"app","version":"1"}`, nil)).status)
+		require.Equal(t, 200, s.do(http.MethodPost, inv+"/ns/units/app/tags/", "", `{"release_id":"ns/app-v1","tag":"ci"}`).status)
+		check(t, s.do(http.MethodDelete, inv+"/ns/hard-delete", "", ""), 200, "", "")
+		gone := func() {
+			t.Helper()
+			check(t, s.get(inv+"/__providers?name=web"), 200, jsonType, "{}\n")
+			check(t, s.do(http.MethodPost, inv+"/search", "", `{"query":"findme"}`), 200, jsonType, "[]\n")
+			check(t, s.get(inv+"/other/units/above/versions/v1/downstream"), 200, jsonType, "[]\n")
+			check(t, s.get(inv+"/ns/units/app/versions/ci/"), 404, "", "")
+			check(t, s.get(inv+"/ns/units/app/versions/v1/download"), 404, "", "")
+		}
+		gone()
+		s.register("ns", `{"name":"app","version":"1"}`)
+		gone()
+		check(t, s.get(inv+"/ns/hooks/"), 200, jsonType, "{}\n")
+		check(t, s.get(inv+"/ns/units/app/hooks/"), 200, jsonType, "{}\n")
+		require.Contains(t, s.get(inv+"/ns/units/app/versions/v1/?full=1").body, `"downloads":0`)
+		// Somebody else's release still says what it depends on.
+		require.Contains(t, s.get(inv+"/ns/units/app/versions/v1/downstream").body, `"name":"above"`)
+	})
+}
+
+// What a query that is not there, empty or odd asks for (facts 1.2: anything that is not empty asks for the envelope).
+func TestQueriesOfReleases(t *testing.T) {
+	s := newServer(t, options{})
+	s.register("ns", `{"name":"app","version":"1"}`)
+	for query, envelope := range map[string]bool{"": false, "?full": false, "?full=": false, "?full=true": true, "?full=0": true, "?full=no": true, "?other=1": false} {
+		a := s.get(inv + "/ns/units/app/versions/v1/" + query)
+		require.Equal(t, 200, a.status, query)
+		require.Equal(t, envelope, strings.HasPrefix(a.body, `{"release":`), query)
+	}
+	check(t, s.get(inv+"/__providers"), 200, jsonType, "{}\n")
+	require.Contains(t, s.get("/api/v1/internal/get_namespaces_for_project").body, `"ns":`)
+	s.register("two", `{"name":"app","version":"1"}`)
+	s.register("three", `{"name":"app","version":"1"}`)
+	two := decode[map[string]any](t, s.get("/api/v1/internal/get_namespaces_for_project?namespace=two&namespace=ns&namespace=none").body)
+	require.Len(t, two, 2)
+	for _, body := range []string{`{"slack":{"url":5}}`, `{"slack":5}`, `{"slack":{"url":["x"]}}`} {
+		check(t, s.do(http.MethodPut, inv+"/ns/hooks/", "", body), 400, textType, "Invalid JSON")
+	}
+}
+
 // Development mode wipes everything, also after somebody deleted the storage folder.
 func TestWipe(t *testing.T) {
 	s := newServer(t, options{development: true})
@@ -520,6 +571,7 @@ func TestWipe(t *testing.T) {
 	check(t, s.do(http.MethodDelete, "/api/v1/internal/database", "", ""), 200, "", "")
 	check(t, s.get(inv+"/"), 200, jsonType, "{}\n")
 	check(t, s.get(inv+"/__providers?name=web"), 200, jsonType, "{}\n")
+	check(t, s.do(http.MethodPost, inv+"/search", "", "{}"), 200, jsonType, "[]\n")
 	require.Empty(t, filesIn(t, s.files))
 	require.NoError(t, os.RemoveAll(s.files))
 	check(t, s.do(http.MethodDelete, "/api/v1/internal/database", "", ""), 200, "", "")
