@@ -127,6 +127,11 @@ func (p *assetPlanner) comparison(c *rsql.Comparison) rsql.Node {
 			return c // most assets are without the value: a page of them is found at once
 		}
 		return p.imageLabels(c)
+	case "image_tag":
+		if pattern && p.store.dialect == PostgreSQL {
+			return p.imageTags(c, negative)
+		}
+		return c
 	case "repository":
 		// A pattern with three characters in a row is found by the index on the text.
 		if pattern && !p.many && len(matchOf(c.Values[0]).longest()) >= 3 {
@@ -360,6 +365,24 @@ func (p *assetPlanner) imageLabels(c *rsql.Comparison) rsql.Node {
 	}
 	where, args := condition.Question()
 	return p.byIDs(c, "SELECT "+p.store.idText("d.asset_id")+" FROM asset_details d WHERE "+where, args, false)
+}
+
+// imageTags narrows a pattern on image tags down to ids, where few images have a tag like it. All are read, by several
+// processes: PostgreSQL does that only for a condition on the row alone, which is that all its tags, as one text, hold a
+// piece of the pattern. What is found is tried exactly.
+func (p *assetPlanner) imageTags(c *rsql.Comparison, negative bool) rsql.Node {
+	piece := matchOf(c.Values[0]).longest()
+	if piece == "" {
+		return c
+	}
+	ids := p.byIDs(c, `SELECT x.id::text FROM assets x WHERE lower(array_to_string(x.image_tags, ',') COLLATE "C") LIKE ?`, []any{rsql.ContainsPattern(piece)}, negative)
+	switch n, ok := ids.(*rsql.Comparison); {
+	case !ok || n == c || n.Field != "id":
+		return ids
+	case negative:
+		return rsql.Or{ids, c}
+	}
+	return rsql.And{ids, c}
 }
 
 // digests turns a comparison of whole digests into one of ids.
