@@ -36,6 +36,7 @@ type attempt struct {
 	e         *models.Execution
 	workspace *runner.Workspace
 	secrets   *logs.Secrets
+	env       []string // what scriptEnv gives
 	log       *logs.Log
 	state     *stateStore
 	decisions map[string]string

@@ -160,7 +160,11 @@ func (t *attempt) spawn(ctx context.Context, s engine.Script) (engine.Result, er
 		defer span.End()
 	}
 	c := t.workspace.Command(s.Argv...)
-	c.Dir, c.Env = s.Dir, append(s.Env, "SLIPWAY_EXECUTION="+t.e.ID)
+	about, err := t.scriptEnv()
+	if err != nil {
+		return engine.Result{}, err
+	}
+	c.Dir, c.Env = s.Dir, append(s.Env, about...)
 	c.Timeout, c.Grace, c.OutputLimit = t.Limits.Timeout, t.Limits.Grace, t.Limits.Output
 	out := t.log.Stream(logs.Item{Level: logs.LevelInfo, LogKey: "script." + s.Step, LogSections: []string{s.Release.Unqualified(), s.Step}})
 	exit, err := t.Supervisor.Run(ctx, c, runner.Combined(out))

@@ -39,6 +39,8 @@ type Scripts struct {
 	Here *Here
 	// Version stands in the metadata of releases as the version that built them.
 	Version string
+	// PublicURL is where scripts reach the API; "" where that is not known.
+	PublicURL string
 	// CacheDir keeps downloaded packages between runs; "" keeps none.
 	CacheDir string
 }

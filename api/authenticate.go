@@ -199,11 +199,14 @@ const wrongCredential = "the credential is not valid"
 
 // identityOf finds who a token stands for.
 func (a *StoreAuthenticator) identityOf(ctx context.Context, secret string) (identity, error) {
-	if !models.LooksLikeToken(secret) || len(secret) > 200 {
+	if !models.LooksLikeToken(secret) || len(secret) > 400 {
 		return identity{}, refused(wrongCredential)
 	}
 	hash := models.HashToken(secret)
 	id, err := a.byToken.get(ctx, hash, func(ctx context.Context) (identity, error) {
+		if models.IsRunToken(secret) {
+			return a.loadRun(ctx, secret)
+		}
 		t, err := a.store.TokenByHash(ctx, hash)
 		if err != nil {
 			return identity{}, err
@@ -224,23 +227,32 @@ func (a *StoreAuthenticator) identityOf(ctx context.Context, secret string) (ide
 	return id, err
 }
 
+// loadRun makes the identity of an execution that is open. That it has ended is not counted as a change of identities, or a
+// busy server's cache would never be of use: its token may be good for a second more.
+func (a *StoreAuthenticator) loadRun(ctx context.Context, secret string) (identity, error) {
+	execution, err := a.store.ExecutionOfRunToken(ctx, secret)
+	if errors.Is(err, models.ErrFinal) {
+		return identity{}, refused("the execution of this token has ended")
+	}
+	if err != nil {
+		return identity{}, err
+	}
+	return identity{subject: policies.Subject{Kind: policies.KindRun, ID: execution, Name: "run", Execution: execution}.Prepare()}, nil
+}
+
 // load makes the identity of a token that exists.
 func (a *StoreAuthenticator) load(ctx context.Context, t *models.Token) (identity, error) {
 	if err := a.ended(t); err != nil {
 		return identity{}, err
 	}
 	id := identity{token: *t}
-	if t.Purpose == models.TokenRun {
-		id.subject = policies.Subject{Kind: policies.KindRun, ID: t.ExecutionID, Name: "run", Execution: t.ExecutionID}
-	} else {
-		var err error
-		id.subject, err = a.store.Subject(ctx, t.SubjectKind, t.SubjectID)
-		if errors.Is(err, models.ErrNotFound) {
-			return identity{}, refused("the account is disabled or removed")
-		}
-		if err != nil {
-			return identity{}, err
-		}
+	var err error
+	id.subject, err = a.store.Subject(ctx, t.SubjectKind, t.SubjectID)
+	if errors.Is(err, models.ErrNotFound) {
+		return identity{}, refused("the account is disabled or removed")
+	}
+	if err != nil {
+		return identity{}, err
 	}
 	id.subject.Token = policies.Token{ID: t.ID, Role: t.Role, Scopes: t.Scopes}
 	id.subject = id.subject.Prepare()

@@ -18,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"slipway/internal/keyring"
 	"slipway/internal/password"
 	"slipway/internal/problem"
 	"slipway/models"
@@ -282,6 +283,20 @@ func TestNewGrantCountsAtOnce(t *testing.T) {
 	require.Equal(t, s.Token.ID, fresh.Token.ID)
 }
 
+// newExecution makes an execution that is open, with its token.
+func (i *identities) newExecution(t *testing.T) (id, token string) {
+	t.Helper()
+	keys, err := keyring.Open(filepath.Join(t.TempDir(), "keys.json"))
+	require.NoError(t, err)
+	i.store.UseEncrypter(keys)
+	e, _, err := i.store.CreateExecution(t.Context(), models.NewExecution{Kind: models.KindBuild, ProjectID: "p", SubjectID: models.NewID(), SubjectName: "web",
+		Definition: models.BuildDefinition{Name: "web"}})
+	require.NoError(t, err)
+	token, err = i.store.RunToken(e.ID)
+	require.NoError(t, err)
+	return e.ID, token
+}
+
 // S5: what a token may do at most comes with the subject.
 func TestS5TokenLimits(t *testing.T) {
 	i := newIdentities(t, AuthenticatorOptions{})
@@ -290,13 +305,15 @@ func TestS5TokenLimits(t *testing.T) {
 	require.Equal(t, policies.RoleRead, s.Token.Role)
 	require.Equal(t, []string{"p1"}, s.Token.Scopes)
 
-	run, err := i.store.CreateRunToken(t.Context(), "e1", time.Hour)
-	require.NoError(t, err)
+	execution, run := i.newExecution(t)
 	s = i.who(t, "X-Escape-Token: "+run)
 	require.Equal(t, policies.KindRun, s.Kind)
-	require.Equal(t, "e1", s.Execution)
+	require.Equal(t, execution, s.Execution)
 	require.Empty(t, s.Grants)
-	require.NoError(t, i.store.RevokeRunTokens(t.Context(), "e1"))
+	i.refuses(t, problem.Unauthenticated, "X-Escape-Token: "+run[:len(run)-3]+"AAA")
+	i.refuses(t, problem.Unauthenticated, "X-Escape-Token: slw_run_")
+	_, err := i.store.FinishExecution(t.Context(), execution, models.StatusOK, "")
+	require.NoError(t, err)
 	i.move(time.Second)
 	i.refuses(t, problem.Unauthenticated, "X-Escape-Token: "+run)
 
@@ -456,10 +473,9 @@ func TestAuthenticationOff(t *testing.T) {
 		require.Equal(t, "anonymous-admin", s.ID, "%v", h)
 		require.True(t, s.Admin)
 	}
-	run, err := i.store.CreateRunToken(t.Context(), "e1", time.Hour)
-	require.NoError(t, err)
-	require.Equal(t, "e1", i.who(t, "X-Escape-Token: "+run).Execution, "a run is still itself")
-	_, err = i.Authenticate(t.Context(), request("POST", "Sec-Fetch-Site: cross-site"))
+	execution, run := i.newExecution(t)
+	require.Equal(t, execution, i.who(t, "X-Escape-Token: "+run).Execution, "a run is still itself")
+	_, err := i.Authenticate(t.Context(), request("POST", "Sec-Fetch-Site: cross-site"))
 	require.True(t, problem.Is(err, problem.Forbidden), "a web page must not use the reader's network: %v", err)
 	s, err := i.Refresh(t.Context(), AnonymousAdmin)
 	require.NoError(t, err)
@@ -516,8 +532,7 @@ func TestS6LoginWithLimitedToken(t *testing.T) {
 	got := i.who(t, "X-Escape-Token: "+s.Secret)
 	require.Equal(t, policies.RoleRead, got.Token.Role)
 	require.Equal(t, []string{"p1"}, got.Token.Scopes)
-	run, err := i.store.CreateRunToken(t.Context(), "e1", time.Hour)
-	require.NoError(t, err)
+	_, run := i.newExecution(t)
 	_, err = i.Login(t.Context(), request("POST"), "run", run)
 	require.True(t, problem.Is(err, problem.Unauthenticated))
 }

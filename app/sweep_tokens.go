@@ -7,7 +7,7 @@ import (
 	"slipway/internal/periodic"
 )
 
-// Every login and every script's run leaves a token behind. Ended ones are kept for a while, so that the list of tokens
+// Every login leaves a token behind. Ended ones are kept for a while, so that the list of tokens
 // can still say what ended when.
 const (
 	sweepTokensEvery = 6 * time.Hour

@@ -89,7 +89,7 @@ func (a *App) StartWorker(ctx context.Context, o WorkerOptions) (_ *Worker, err 
 		Limits: activities.ScriptLimits{Timeout: a.Config.ScriptTimeout, Grace: a.Config.ScriptGrace, Output: a.Config.ScriptOutput},
 		// Named after this process, so that nobody else serves it.
 		Here:    activities.NewHere(workflows.QueueBuilds+"@"+models.NewID(), a.Config.Scripts),
-		Version: strings.TrimPrefix(buildinfo.Version, "v"), CacheDir: filepath.Join(a.Config.DataDir, "packages"),
+		Version: strings.TrimPrefix(buildinfo.Version, "v"), CacheDir: filepath.Join(a.Config.DataDir, "packages"), PublicURL: a.Config.PublicURL,
 	}
 	if o.Sources != nil {
 		scripts.Sources = o.Sources

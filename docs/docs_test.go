@@ -59,6 +59,7 @@ func TestEveryVariableIsExplained(t *testing.T) {
 func TestPagesNameOnlyVariablesThatExist(t *testing.T) {
 	known := map[string]bool{
 		"SLIPWAY_CONFIG": true, "SLIPWAY_IMAGE": true, "SLIPWAY_URL": true, "SLIPWAY_TOKEN": true, "SLIPWAY_CONTEXT": true,
+		"SLIPWAY_EXECUTION": true, "SLIPWAY_LOGS_URL": true, "SLIPWAY_RUN_TOKEN": true, // what scripts get
 		"SLIPWAY_TEST_POSTGRES_URL": true, "SLIPWAY_TEST_REQUIRE": true, "SLIPWAY_UPDATE_GOLDEN": true,
 	}
 	for field := range reflect.TypeFor[config.Config]().Fields() {

@@ -112,15 +112,6 @@ func (s *Store) listExecutions(ctx context.Context, f ExecutionFilter) *gorm.DB 
 	return q.Order("id DESC").Limit(size)
 }
 
-// LastExecution gives the newest execution of a build, deployment job or pipeline.
-func (s *Store) LastExecution(ctx context.Context, subjectID string) (*Execution, error) {
-	var e Execution
-	if err := one(s.reader(ctx).Where("subject_id = ?", subjectID).Order("id DESC").Take(&e)); err != nil {
-		return nil, err
-	}
-	return &e, nil
-}
-
 // LastGoodBuild gives the last execution before e, of the same build and on the same branch, that ended well and whose
 // commit is known: its id and its commit, nothing else of it. ErrNotFound where there is none, or none of the last fifty
 // is of that branch.
@@ -136,25 +127,6 @@ func (s *Store) LastGoodBuild(ctx context.Context, e *Execution, branch string) 
 		}
 	}
 	return nil, ErrNotFound
-}
-
-// LastStatuses gives the status of the newest execution of each subject, in one query; subjects that never ran are
-// absent.
-func (s *Store) LastStatuses(ctx context.Context, subjectIDs []string) (map[string]Status, error) {
-	m := map[string]Status{}
-	if len(subjectIDs) == 0 {
-		return m, nil
-	}
-	var rows []struct {
-		SubjectID string
-		Status    Status
-	}
-	err := s.reader(ctx).Raw(`SELECT e.subject_id, e.status FROM execution_counters c JOIN executions e ON e.subject_id = c.subject_id AND e.number = c.last
-		WHERE c.subject_id IN ?`, subjectIDs).Scan(&rows).Error
-	for _, r := range rows {
-		m[r.SubjectID] = r.Status
-	}
-	return m, err
 }
 
 // OpenExecutions counts the executions of a subject that have not ended, to refuse its deletion.

@@ -403,8 +403,6 @@ func TestTokensEnd(t *testing.T) {
 		session := &Token{SubjectKind: SubjectUser, SubjectID: ann.ID, Name: "login", Purpose: TokenSession}
 		_, err = s.CreateToken(ctx, session)
 		require.NoError(t, err)
-		run, err := s.CreateRunToken(ctx, "e1", time.Hour)
-		require.NoError(t, err)
 
 		require.NoError(t, s.SetPassword(ctx, ann.ID, "hash"))
 		got, err := s.TokenByID(ctx, session.ID)
@@ -425,18 +423,12 @@ func TestTokensEnd(t *testing.T) {
 		require.True(t, first.RevokedAt.Equal(*second.RevokedAt), "the first revocation stands")
 		require.ErrorIs(t, s.RevokeToken(ctx, NewID()), ErrNotFound)
 
-		require.NoError(t, s.RevokeRunTokens(ctx, "e1"))
-		got, err = s.TokenByHash(ctx, HashToken(run))
-		require.NoError(t, err)
-		require.False(t, got.Live(c.now()))
-		require.Equal(t, "e1", got.ExecutionID)
-
 		list, err := s.ListTokens(ctx, SubjectUser, ann.ID, TokenAPI)
 		require.NoError(t, err)
 		require.Len(t, list, 1)
 		n, err := s.DeleteEndedTokens(ctx, c.now().Add(time.Second))
 		require.NoError(t, err)
-		require.EqualValues(t, 3, n)
+		require.EqualValues(t, 2, n)
 
 		_, err = s.CreateToken(ctx, &Token{SubjectKind: SubjectUser, SubjectID: ann.ID})
 		require.NoError(t, err)

@@ -30,9 +30,6 @@ type Pipeline struct {
 // Status is that of the newest execution, or new.
 func (p *Pipeline) Status() Status { return orNew(p.LastStatus) }
 
-// TriggerWebhook is the one documented type of pipeline triggers.
-const TriggerWebhook = "webhook"
-
 // PipelineTrigger starts a pipeline from outside.
 type PipelineTrigger struct {
 	ID           string `gorm:"primaryKey"`

@@ -95,18 +95,6 @@ func (s *Store) OpenChildren(ctx context.Context, id string, limit int) ([]Execu
 	return s.scanRefs(s.refs(ctx).Where("e.parent_id = ? AND e.status IN ?", id, openStatuses).Limit(limit))
 }
 
-// ExecutionRefByID gives one.
-func (s *Store) ExecutionRefByID(ctx context.Context, id string) (*ExecutionRef, error) {
-	list, err := s.scanRefs(s.refs(ctx).Where("e.id = ?", id))
-	if err == nil && len(list) == 0 {
-		err = ErrNotFound
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &list[0], nil
-}
-
 // RunningScript gives the script of an execution that has begun last and not ended; ErrNotFound where there is none.
 func (s *Store) RunningScript(ctx context.Context, executionID string) (*ExecutionScript, error) {
 	var r ExecutionScript

@@ -68,9 +68,3 @@ func (s *Store) UpdateRepository(ctx context.Context, r *Repository, privateKey 
 func (s *Store) DeleteRepository(ctx context.Context, id string) error {
 	return found(s.writer(ctx).Where("id = ?", id).Delete(&Repository{}))
 }
-
-// RepositoryKey opens a repository's private key; "" for none.
-func (s *Store) RepositoryKey(r *Repository) (string, error) {
-	k, err := s.unseal(r.SealedPrivateKey, place("repositories", "private_key", r.ID))
-	return string(k), err
-}

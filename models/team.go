@@ -45,15 +45,6 @@ func (s *Store) TeamByName(ctx context.Context, organizationID, name string) (*T
 	return &t, nil
 }
 
-// TeamByID finds a team.
-func (s *Store) TeamByID(ctx context.Context, id string) (*Team, error) {
-	var t Team
-	if err := one(s.reader(ctx).Where("id = ?", id).Take(&t)); err != nil {
-		return nil, err
-	}
-	return &t, nil
-}
-
 // ListTeams gives the teams of an organization, sorted by name.
 func (s *Store) ListTeams(ctx context.Context, organizationID string) ([]Team, error) {
 	return all[Team](s.reader(ctx).Where("organization_id = ?", organizationID).Order("name"))

@@ -20,7 +20,6 @@ const TokenPrefix = "slw_"
 const (
 	TokenAPI     = "api"     // made by or for somebody, until it expires or is revoked
 	TokenSession = "session" // made by a login
-	TokenRun     = "run"     // an execution's own, to write its logs
 )
 
 // maxTokenUseGap is how exact a token's time of last use is.
@@ -33,7 +32,7 @@ type Token struct {
 	Hash    string `json:"-"` // hex of SHA-256 over the whole secret
 	Hint    string // the secret's last characters, so that its owner can tell his tokens apart
 	Purpose string
-	// SubjectKind and SubjectID say who the token acts for. A run token's subject is the execution.
+	// SubjectKind and SubjectID say who the token acts for.
 	SubjectKind, SubjectID string
 	Name                   string
 	// Role and Scopes limit the token; see policies.Token.
@@ -84,19 +83,6 @@ func (s *Store) CreateToken(ctx context.Context, t *Token) (string, error) {
 		return "", err
 	}
 	return secret, nil
-}
-
-// CreateRunToken makes the token with which an execution writes its logs. It ends with RevokeRunTokens, and by itself
-// after the given time.
-func (s *Store) CreateRunToken(ctx context.Context, executionID string, lifetime time.Duration) (string, error) {
-	expires := s.Now().Add(lifetime)
-	return s.CreateToken(ctx, &Token{Purpose: TokenRun, SubjectKind: SubjectRun, SubjectID: executionID, ExecutionID: executionID, Name: "run", ExpiresAt: &expires})
-}
-
-// RevokeRunTokens ends an execution's tokens, because it has ended. It is not counted as a change of identities: a busy
-// server ends hundreds of executions a second, and no cache would live. Caches hold such a token for a second more.
-func (s *Store) RevokeRunTokens(ctx context.Context, executionID string) error {
-	return s.endTokens(ctx, "subject_kind = ? AND subject_id = ?", SubjectRun, executionID)
 }
 
 // TokenByHash finds a token by HashToken of its secret, whether it is live or not.

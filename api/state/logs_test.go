@@ -24,7 +24,7 @@ func running(k *kit, name string) (id, path, token string) {
 	id = k.as("walter").post(devBuilds+"by-name/"+name+"/trigger-build", nil).id()
 	_, err := k.store.ClaimExecution(ctx, id, "run", nil)
 	require.NoError(k.t, err)
-	token, err = k.store.CreateRunToken(ctx, id, time.Hour)
+	token, err = k.store.RunToken(id)
 	require.NoError(k.t, err)
 	return id, devBuilds + "by-name/" + name + "/executions/" + id + "/", token
 }
