@@ -91,7 +91,7 @@ func (s *Store) TokenByHash(ctx context.Context, hash string) (*Token, error) {
 }
 
 // SubjectOfToken gives whom a token stands for, with the token's limits. ErrNotFound where there is no such token, where it
-// has ended, and where its account is disabled; the token of an execution stands for nobody.
+// has ended, and where its account is disabled.
 func (s *Store) SubjectOfToken(ctx context.Context, secret string) (policies.Subject, error) {
 	if !LooksLikeToken(secret) {
 		return policies.Subject{}, ErrNotFound
@@ -100,7 +100,7 @@ func (s *Store) SubjectOfToken(ctx context.Context, secret string) (policies.Sub
 	if err != nil {
 		return policies.Subject{}, err
 	}
-	if t.Purpose == TokenRun || !t.Live(s.Now()) {
+	if !t.Live(s.Now()) {
 		return policies.Subject{}, ErrNotFound
 	}
 	subject, err := s.Subject(ctx, t.SubjectKind, t.SubjectID)
