@@ -22,7 +22,7 @@ func (f *Faults) install(g *gorm.DB) error {
 	}
 	ask := func(fault func() error) func(*gorm.DB) {
 		return func(db *gorm.DB) {
-			if db.Error != nil || fault == nil {
+			if db.Error != nil || fault == nil || db.DryRun { // a part of another statement is not executed by itself
 				return
 			}
 			if err := fault(); err != nil {

@@ -36,7 +36,8 @@ type Build struct {
 	UpdatePrivateKey bool `json:"update_private_key,omitempty"`
 	// EscapeAuthToken is kept where a PUT leaves it out.
 	EscapeAuthToken *string `json:"escape_auth_token,omitempty" validate:"omitempty,max=2000"`
-	// WebhookSecret is what webhooks must be signed with; absent keeps it, "" removes it. Beyond the document.
+	// WebhookSecret is what webhooks must be signed with; absent keeps it, "" removes it. Two of them, one a
+	// line, are both good while one takes the place of the other. Beyond the document.
 	WebhookSecret *string `json:"webhook_secret,omitempty" validate:"omitempty,max=1000"`
 }
 
@@ -190,6 +191,9 @@ func (s *surface) addBuild(ctx context.Context, r *buildCreate) (*Build, error) 
 	if err := s.fillBuild(ctx, b, &r.Body); err != nil {
 		return nil, err
 	}
+	if err := checkWebhookSecret("webhook_secret", r.Body.WebhookSecret); err != nil {
+		return nil, err
+	}
 	secrets := models.BuildSecrets{EscapeAuthToken: r.Body.EscapeAuthToken, WebhookSecret: r.Body.WebhookSecret}
 	if r.Body.PrivateKey != "" {
 		secrets.PrivateKey = &r.Body.PrivateKey
@@ -299,6 +303,9 @@ func (s *surface) updateBuild(ctx context.Context, r *buildUpdate) (*Build, erro
 		return nil, err
 	}
 	if err := s.fillBuild(ctx, b, &r.Body); err != nil {
+		return nil, err
+	}
+	if err := checkWebhookSecret("webhook_secret", r.Body.WebhookSecret); err != nil {
 		return nil, err
 	}
 	secrets := models.BuildSecrets{EscapeAuthToken: r.Body.EscapeAuthToken, WebhookSecret: r.Body.WebhookSecret}

@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"slipway/api"
@@ -77,7 +78,8 @@ type PipelineTrigger struct {
 	ID           string `json:"id" validate:"max=100"`
 	Type         string `json:"type" validate:"required,oneof=webhook"`
 	WebhookToken string `json:"webhooktoken,omitempty" validate:"max=200"`
-	// WebhookSecret is write-only: what webhooks must be signed with; absent keeps it, "" removes it. Beyond the document.
+	// WebhookSecret is write-only: what webhooks must be signed with; absent keeps it, "" removes it. Two of them, one a
+	// line, are both good while one takes the place of the other. Beyond the document.
 	WebhookSecret *string `json:"webhook_secret,omitempty" validate:"omitempty,max=1000"`
 }
 
@@ -253,6 +255,11 @@ func (s *surface) fillPipeline(ctx context.Context, p *models.Pipeline, body *Pi
 		phases[i] = models.PipelinePhase{Name: ph.Name, RunAlways: ph.RunAlways, Steps: make([]models.PipelineStep, len(ph.Steps))}
 		for j, step := range ph.Steps {
 			phases[i].Steps[j] = step.PipelineStep
+		}
+	}
+	for i, t := range body.Triggers {
+		if err := checkWebhookSecret(fmt.Sprintf("triggers[%d].webhook_secret", i), t.WebhookSecret); err != nil {
+			return err
 		}
 	}
 	if err := s.checkPhases(ctx, p.Name, body.ServiceAccountName, phases); err != nil {

@@ -86,10 +86,11 @@ func (s *surface) projectMap(ctx context.Context, list []models.Project) (map[st
 	for i := range list {
 		p := &list[i]
 		if above == nil {
-			var err error
-			if above, err = s.Store.OrganizationPath(ctx, p.OrganizationID); err != nil {
+			o, err := s.Scopes.Organization(ctx, p.OrganizationID)
+			if err != nil {
 				return nil, err
 			}
+			above = o.Scopes
 		}
 		role, err := s.strongestRole(ctx, policies.Resource{Kind: "project", Scopes: append([]string{p.ID}, above...)})
 		if err != nil {

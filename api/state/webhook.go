@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"slices"
+	"strings"
 
 	"slipway/api"
 	"slipway/executions"
@@ -182,4 +184,16 @@ func (s *surface) pushedTo(ctx context.Context, p *models.Pipeline, what push) (
 		}
 	}
 	return nil, !any, nil
+}
+
+// checkWebhookSecret refuses what could never sign anything.
+func checkWebhookSecret(field string, secret *string) error {
+	if secret == nil || *secret == "" {
+		return nil
+	}
+	lines := strings.Split(strings.TrimSuffix(*secret, "\n"), "\n")
+	if len(lines) > 2 || slices.Contains(lines, "") {
+		return problem.BadField(field, "expected one secret, or two of them, one a line")
+	}
+	return nil
 }

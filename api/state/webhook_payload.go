@@ -176,9 +176,20 @@ func cut(text string, n int) string {
 	return text
 }
 
-// signed says whether the payload carries a signature made with secret: HMAC-SHA256 over the raw bytes, Slipway's own,
+// signed says whether the payload carries a signature made with one of the secrets, of which there are two, one a line, while
+// a secret is changed.
+func signed(h http.Header, body []byte, secrets string) bool {
+	for secret := range strings.Lines(secrets) {
+		if secret = strings.TrimSuffix(secret, "\n"); secret != "" && signedWith(h, body, secret) {
+			return true
+		}
+	}
+	return false
+}
+
+// signedWith says whether the payload carries a signature made with secret: HMAC-SHA256 over the raw bytes, Slipway's own,
 // or, as GitLab does it, the secret itself. Comparisons take the same time whatever is sent.
-func signed(h http.Header, body []byte, secret string) bool {
+func signedWith(h http.Header, body []byte, secret string) bool {
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write(body)
 	want := mac.Sum(nil)

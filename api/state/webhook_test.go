@@ -156,6 +156,29 @@ func TestS12SignedWebhooks(t *testing.T) {
 		t.Run(name, func(t *testing.T) { hook(k, path, body, headers...).id() })
 	}
 	require.Len(t, k.temporal.started, 1, "a signed payload without a delivery's id is known by its bytes")
+
+	// While a secret is changed the old one is good, too.
+	set := func(secret string) *answer {
+		b := k.as("olga").get(devBuilds + "by-name/web/").object()
+		b["webhook_secret"] = secret
+		return k.as("olga").put(devBuilds+"by-name/web/", b)
+	}
+	send := func(id, secret string) *answer {
+		return hook(k, path, body, "X-GitHub-Event", "push", "X-GitHub-Delivery", id, "X-Hub-Signature-256", "sha256="+sign(body, secret))
+	}
+	set("new-secret\nsigning-secret").ok()
+	send("old", "signing-secret").id()
+	send("new", "new-secret").id()
+	hook(k, path, body, "X-Gitlab-Event", "Push Hook", "X-Gitlab-Token", "new-secret").id()
+	for _, no := range []string{"new-secret\nsigning-secret", "", "\n", "new-secretsigning-secret"} {
+		send("no", no).is(http.StatusNotFound)
+	}
+	set("new-secret").ok()
+	send("old again", "signing-secret").is(http.StatusNotFound)
+	send("new again", "new-secret").id()
+	for _, bad := range []string{"a\nb\nc", "\n", "a\n\n", "\nb"} {
+		require.Contains(t, set(bad).is(http.StatusBadRequest), "expected one secret, or two of them, one a line")
+	}
 }
 
 func TestWebhooksOfPipelines(t *testing.T) {
