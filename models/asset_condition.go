@@ -59,7 +59,7 @@ func (s *Store) compileAssetFilter(ctx context.Context, organizations []string, 
 		return rsql.Condition{}, err
 	}
 	p := &assetPlanner{store: s, ctx: ctx, organizations: organizations, lookups: s.maxLookups(), values: s.maxPlannedValues(),
-		many: countLookups(filter) > planLimits.lookups, dictionaries: map[string][]facetValue{}}
+		many: countLookups(filter) > planLimits.lookups, dictionaries: map[string]*dictionary{}}
 	planned := p.node(filter)
 	c, err := plannedAssetFields(p.search, p.findRare).Compile(planned, s.rsqlDialect())
 	if p.err != nil {

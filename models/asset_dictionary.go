@@ -76,25 +76,29 @@ func countLookups(n rsql.Node) int {
 	return count
 }
 
-// dictionary gives all values of a field that the organizations have, or false where they are too many.
-func (p *assetPlanner) dictionary(field string) ([]facetValue, bool) {
-	if d, ok := p.dictionaries[field]; ok {
-		return d, d != nil
+// dictionary holds all values of a field.
+type dictionary struct {
+	values []facetValue
+	joined string // what they are folded to, to see at once that none of them holds a text
+}
+
+// dictionary gives all values of a field that the organizations have, or nil where they are too many.
+func (p *assetPlanner) dictionary(field string) *dictionary {
+	if d, ok := p.dictionaries[field]; ok || p.err != nil {
+		return d
 	}
-	if p.err != nil {
-		return nil, false
+	var d *dictionary
+	if found, ok := p.facets(planLimits.dictionary, "field = ?", field); ok {
+		var joined strings.Builder
+		for i, f := range found {
+			found[i].folded = facetKey{field: f.field, key: f.key, value: f.value}.folded()
+			joined.WriteString(found[i].folded)
+			joined.WriteByte('\n')
+		}
+		d = &dictionary{found, joined.String()}
 	}
-	found, ok := p.facets(planLimits.dictionary, "field = ?", field)
-	if !ok {
-		found = nil
-	} else if found == nil {
-		found = []facetValue{}
-	}
-	for i, f := range found {
-		found[i].folded = facetKey{field: f.field, key: f.key, value: f.value}.folded()
-	}
-	p.dictionaries[field] = found
-	return found, ok
+	p.dictionaries[field] = d
+	return d
 }
 
 // find gives the values of some fields that match, of tags those under a key unless that is "". Of tags without a key the
@@ -109,11 +113,14 @@ func (p *assetPlanner) find(m textMatch, key string, fields ...string) (found []
 	}
 	limit := min(planLimits.listed, p.values)
 	for _, field := range fields {
-		list, ok := p.dictionary(field)
-		if !ok {
+		d := p.dictionary(field)
+		if d == nil {
 			return nil, false
 		}
-		for _, f := range list {
+		if !strings.Contains(d.joined, m.longest()) {
+			continue
+		}
+		for _, f := range d.values {
 			text := f.folded
 			if key != "" {
 				if f.key != key {
@@ -139,15 +146,15 @@ func (p *assetPlanner) findExact(field, key string, values []string) (found []fa
 		in, list := p.store.among("value", values)
 		return p.lookup("field = ? AND key = ? AND "+in, field, key, list)
 	}
-	list, ok := p.dictionary(field)
-	if !ok {
+	d := p.dictionary(field)
+	if d == nil {
 		return nil, false
 	}
 	asked := make(map[string]bool, len(values))
 	for _, v := range values {
 		asked[v] = true
 	}
-	for _, f := range list {
+	for _, f := range d.values {
 		if f.key == key && asked[f.value] {
 			found = append(found, f)
 		}

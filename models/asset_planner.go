@@ -20,10 +20,10 @@ type assetPlanner struct {
 	store         *Store
 	ctx           context.Context
 	organizations []string
-	lookups       int                     // how many more queries may be asked
-	values        int                     // how many more values may be written into the filter
-	many          bool                    // more than planLimits.lookups
-	dictionaries  map[string][]facetValue // by field, nil where there are too many
+	lookups       int                    // how many more queries may be asked
+	values        int                    // how many more values may be written into the filter
+	many          bool                   // more than planLimits.lookups
+	dictionaries  map[string]*dictionary // by field, nil where there are too many
 	rare          []rareRows
 	err           error
 }

@@ -502,6 +502,7 @@ func TestAssetsBenchSQLite(t *testing.T) {
 		"built-absent": "?filter=built_at%3C2000-01-01&sort=-updated_at", "created-absent": "?filter=created_at%3C2000-01-01&sort=name", "labels-none": "?filter=labels!=*;tags==''", "sorts": "?filter=q==importer&sort=class,-registry,name",
 		"count-or": "?meta_count=with&filter=q==importer-200,labels==rare-label", "count-not": "?meta_count=only&filter=labels!=pci;tags.env!=production", "count-image-tag": "?meta_count=only&filter=image_tag==v1.*",
 		"groups-name-filtered": groups["name"] + "?filter=labels!=pci", "groups-repository-filtered": groups["repository"] + "?filter=q==importer", "groups-labels-all": groups["labels"],
+		"q-digest": "?filter=q==" + generate(42).ConfigDigest[7:19], "q-digest-middle": "?filter=q==" + generate(42).Digests[0].Manifest[40:52], "q-many": "?filter=" + strings.Repeat("q==nosuchthing,", 50) + "q==nosuchthing",
 	} {
 		if only != "" && !strings.Contains(name, only) {
 			continue
