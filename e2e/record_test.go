@@ -91,7 +91,7 @@ func TestRecordHistories(t *testing.T) {
 	require.NoError(t, s.client.Approve(t.Context(), link))
 	g.open(1)
 	s.ok(ref)
-	write("pipeline-approved", ref.ID, "")
+	write("pipeline-of-local-builds-approved", ref.ID, "")
 
 	ref = p.triggerPipeline("all")
 	require.NoError(t, s.client.Disapprove(t.Context(), s.link(ref)))
@@ -110,7 +110,7 @@ func TestRecordHistories(t *testing.T) {
 		child, ok := s.execution(ref).Pipeline.Phases[0].Steps[0].Ref("record")
 		return ok && len(processesOf(t, child.ID)) > 0, ""
 	})
-	write("pipeline-open-running", ref.ID, "")
+	write("pipeline-of-local-builds-open-running", ref.ID, "")
 	require.NoError(t, s.client.Cancel(t.Context(), ref))
 	s.reaches(ref, models.StatusCancelled)
 	write("pipeline-cancelled-while-running", ref.ID, "")
