@@ -200,9 +200,12 @@ func TestR1KilledWorkerOfADelivery(t *testing.T) {
 	base := "/api/v1/slipway/projects/lost/"
 	p, err := s.store.ProjectByName(t.Context(), "lost")
 	require.NoError(t, err)
+	ns, err := s.store.NamespaceByName(t.Context(), "lost")
+	require.NoError(t, err)
+	require.NoError(t, s.store.SetNamespaceHooks(t.Context(), ns.ID, fmt.Sprintf(`{"events":{"url":%q}}`, b.URL)))
 	// Recorded by a process that is gone before it starts anything: another one starts it.
-	d, _, err := s.store.CreateDelivery(t.Context(), models.NewDelivery{Kind: models.DeliveryWebhook, Source: models.DeliveryOfStep, Event: "step", ProjectID: p.ID,
-		Body: "{}", Secret: models.DeliverySecret{URL: b.URL}})
+	d, _, err := s.store.CreateDelivery(t.Context(), models.NewDelivery{Kind: models.DeliveryWebhook, Source: models.DeliveryOfHook, Event: "events", ProjectID: p.ID,
+		NamespaceID: ns.ID, Hook: "namespace/events", Body: "{}", Secret: models.DeliverySecret{URL: b.URL}})
 	require.NoError(t, err)
 	<-sent
 	worker.kill()
