@@ -18,7 +18,7 @@ import (
 )
 
 // released is the commit that people may still run while they upgrade. The one after it that changes a workflow changes this, too.
-const released = "6ffcef7"
+const released = "1dbc32f"
 
 // soakTime is how long the versions work side by side; SOAK_TIME=10m changes it.
 func soakTime(t testing.TB) time.Duration {
