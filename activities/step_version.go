@@ -6,6 +6,8 @@ import (
 
 	"slipway/internal/problem"
 	"slipway/internal/release"
+	"slipway/internal/state"
+	"slipway/internal/version"
 	"slipway/models"
 )
 
@@ -40,9 +42,28 @@ func (s *stepper) version(ctx context.Context, project *models.Project, st model
 		if err != nil {
 			return "", err
 		}
-		return other.Version, nil
+		return s.deployed(ctx, other)
 	}
 	return j.Version, nil
+}
+
+// deployed is the version of a deployment job: its own where that is exact, else what it stands for now, which is what is
+// deployed there. What the query or the tag would find by the time of the deployment may be another release, which nobody
+// has tried there.
+func (s *stepper) deployed(ctx context.Context, j *models.DeploymentJob) (string, error) {
+	if q, err := version.ParseQuery(j.Version); err == nil && q.Kind == version.Exact {
+		return j.Version, nil
+	}
+	d, err := s.Store.DeploymentState(ctx, j.EnvironmentID, j.Definition(models.ActionDeploy).Deployment)
+	if err != nil && !errors.Is(err, models.ErrNotFound) {
+		return "", err
+	}
+	if err == nil && d.Release == j.Release {
+		if stage := d.Stages[state.StageDeploy]; stage.CodeOf() == state.OK && stage.Version != "" {
+			return stage.Version, nil
+		}
+	}
+	return "", problem.New(problem.Conflict, "there is nothing to take the version from: %s is not deployed well by deployment job %s in environment %s", j.Release, j.Name, j.EnvironmentName)
 }
 
 // inPipeline is what a pipeline's execution has made and deployed.

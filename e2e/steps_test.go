@@ -228,6 +228,52 @@ func TestStepsTagReleases(t *testing.T) {
 	s.failed(p.triggerPipeline("thief"), "project tagging may not tag releases in the namespace 'foreign'")
 }
 
+// Each update_version deploys what it says, and makes that the job's own.
+func TestStepsUpdateVersions(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, stackOptions{})
+	p := s.project("updates")
+	p.release()
+	p.repo.Commit("second", map[string]string{"second": "x"})
+	s.ok(p.trigger("release")) // 0.1.0 and 0.1.1 are there
+	p.job("first", "first", "echo deployed")
+	p.job("web", "web", "echo deployed")
+	require.Equal(t, http.StatusOK, s.do(http.MethodPost, "/api/v1/inventory/updates/units/app/tags/", map[string]string{"release_id": "updates/app-v0.1.0", "tag": "live"}).status)
+	n := 0
+	deploy := func(step client.PipelineStep, before ...client.PipelineStep) client.Ref {
+		t.Helper()
+		n++
+		name := fmt.Sprint("update-", n)
+		step.Type, step.Deployment = client.StepDeploy, "web"
+		phases := [][]client.PipelineStep{{step}}
+		if len(before) > 0 {
+			phases = [][]client.PipelineStep{before, {step}}
+		}
+		p.pipeline(name, phases...)
+		return p.triggerPipeline(name)
+	}
+	is := func(ref client.Ref, deployed, job string) {
+		t.Helper()
+		s.ok(ref)
+		environment, err := s.client.Environment(s.ctx(), p.name, "dev")
+		require.NoError(t, err)
+		require.Equal(t, deployed, environment.Deployments["web"].Stages["deploy"].Version)
+		a := s.do(http.MethodGet, "/api/v1/deployment-jobs/by-project/updates/by-environment/dev/by-name/web/", nil)
+		require.Contains(t, string(a.body), `"version":"`+job+`"`)
+	}
+	from := client.PipelineStep{UpdateVersion: "version-from-deployment-job", UpdateVersionDeployment: "first", UpdateVersionEnvironment: "dev"}
+	s.failed(deploy(from), "there is nothing to take the version from: updates/app is not deployed well by deployment job first in environment dev")
+	is(deploy(client.PipelineStep{UpdateVersion: "tagged-version", TagTaggedVersion: "live"}), "0.1.0", "live")
+	is(deploy(client.PipelineStep{UpdateVersion: "dont-update"}), "0.1.0", "live")
+	is(deploy(client.PipelineStep{}), "0.1.0", "live")
+	is(deploy(client.PipelineStep{UpdateVersion: "latest-version"}), "0.1.1", "latest")
+	s.ok(p.deploy("first")) // 0.1.1, by its query latest
+	p.repo.Commit("third", map[string]string{"third": "x"})
+	is(deploy(client.PipelineStep{UpdateVersion: "last-version-in-pipeline"}, client.PipelineStep{Type: client.StepBuild, Build: "release"}), "0.1.2", "0.1.2")
+	is(deploy(from), "0.1.1", "0.1.1")
+	is(deploy(client.PipelineStep{UpdateVersion: "last-version-in-pipeline"}), "0.1.1", "0.1.1")
+}
+
 // Pipelines that listen to a build or a deployment start once when it has ended well, and go on from it.
 func TestPipelinesStartOnBuildsAndDeployments(t *testing.T) {
 	t.Parallel()

@@ -69,8 +69,12 @@ type PipelineStep struct {
 	Build         string `json:"build,omitempty"`
 	Deployment    string `json:"deployment,omitempty"`
 	UpdateVersion string `json:"update_version,omitempty"`
-	User          string `json:"user,omitempty"`
-	Team          string `json:"team,omitempty"`
+	// UpdateVersionDeployment and UpdateVersionEnvironment name the job whose version is deployed.
+	UpdateVersionDeployment  string `json:"update_version_deployment,omitempty"`
+	UpdateVersionEnvironment string `json:"update_version_environment,omitempty"`
+
+	User string `json:"user,omitempty"`
+	Team string `json:"team,omitempty"`
 	// Approvals is how many people must approve a confirmation; 0 is one.
 	Approvals int `json:"approvals,omitempty"`
 	// FourEyes keeps whoever set the execution off from deciding.
