@@ -399,6 +399,7 @@ func TestAssetsBench(t *testing.T) {
 			ratio("deep-to-first", ours/max(first, 0.1), 1.5, true, "a page deep in the result costs what the first costs")
 		}
 	}
+	s.hostile(t)
 }
 
 type place struct {
