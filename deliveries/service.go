@@ -97,9 +97,8 @@ func (s *Service) Register(r prometheus.Registerer) { r.MustRegister(s.sent) }
 func (s *Service) Create(ctx context.Context, tx *models.Store, list ...models.NewDelivery) error {
 	var plain []models.NewDelivery
 	for _, n := range list {
-		if len(n.Body) > models.MaxDeliveryBody {
-			s.Log.Error("a message cannot be sent", "source", n.Source, "event", n.Event, "notification", n.NotificationID, "hook", n.Hook, "execution", n.ExecutionID,
-				"error", models.ErrDeliveryTooLong)
+		if err := n.Check(); err != nil {
+			s.Log.Error("a message cannot be sent", "source", n.Source, "event", n.Event, "notification", n.NotificationID, "hook", n.Hook, "execution", n.ExecutionID, "error", err)
 			continue
 		}
 		if n.DedupeKey == "" && !n.Child {

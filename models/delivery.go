@@ -139,10 +139,18 @@ type NewDelivery struct {
 // around it can go on.
 var ErrDeliveryTooLong = errors.New("the delivery is too long to be recorded")
 
+// Check returns an ErrDeliveryTooLong for a delivery that cannot be recorded.
+func (n NewDelivery) Check() error {
+	if len(n.Body) > MaxDeliveryBody {
+		return fmt.Errorf("%w: its body has %d bytes, more than %d", ErrDeliveryTooLong, len(n.Body), MaxDeliveryBody)
+	}
+	return nil
+}
+
 // newDelivery is a delivery as it is stored. ErrDeliveryTooLong.
 func (s *Store) newDelivery(n NewDelivery) (*Delivery, error) {
-	if len(n.Body) > MaxDeliveryBody {
-		return nil, fmt.Errorf("%w: its body has %d bytes, more than %d", ErrDeliveryTooLong, len(n.Body), MaxDeliveryBody)
+	if err := n.Check(); err != nil {
+		return nil, err
 	}
 	now := s.Now()
 	d := &Delivery{ID: NewID(), Kind: n.Kind, Source: n.Source, Event: clean(n.Event), ProjectID: n.ProjectID, NamespaceID: n.NamespaceID, NotificationID: n.NotificationID,
