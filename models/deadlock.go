@@ -29,19 +29,21 @@ func (s *Store) FindDeadlock(ctx context.Context) (*Deadlock, error) {
 	if err != nil {
 		return nil, err
 	}
-	blockedBy := func(holder string) string {
-		for _, id := range slices.Sorted(maps.Keys(stuck)) {
-			if slices.Contains(stuck[id].above, holder) {
-				return id
-			}
+	parts := map[string]int{} // how many that are stuck an execution has as its parts
+	count := func(w *waiter, by int) {
+		for _, id := range w.above {
+			parts[id] += by
 		}
-		return ""
+	}
+	for _, w := range stuck {
+		count(w, 1)
 	}
 	for changed := true; changed; {
 		changed = false
 		for id, w := range stuck {
-			if slices.ContainsFunc(w.holders, func(h string) bool { return blockedBy(h) == "" }) {
+			if slices.ContainsFunc(w.holders, func(h string) bool { return parts[h] == 0 }) {
 				delete(stuck, id)
+				count(w, -1)
 				changed = true
 			}
 		}
@@ -49,13 +51,17 @@ func (s *Store) FindDeadlock(ctx context.Context) (*Deadlock, error) {
 	if len(stuck) == 0 {
 		return nil, nil
 	}
-	youngest := slices.Max(slices.Collect(maps.Keys(stuck)))
+	ids := slices.Sorted(maps.Keys(stuck))
+	partOf := func(holder string) string {
+		return ids[slices.IndexFunc(ids, func(id string) bool { return slices.Contains(stuck[id].above, holder) })]
+	}
+	youngest := ids[len(ids)-1]
 	var way []string
 	seen := map[string]bool{}
 	for id := youngest; !seen[id]; {
 		seen[id] = true
 		holder := stuck[id].holders[0]
-		part := blockedBy(holder)
+		part := partOf(holder)
 		way = append(way, fmt.Sprintf("%s waits for the place of %s, of which %s is a part", names[id], names[holder], names[part]))
 		id = part
 	}

@@ -463,3 +463,30 @@ func TestRunsAreForgotten(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, noon.Add(517*time.Hour), next[0].Time())
 }
+
+// S8: who asks for a backfill is behind its runs, beside whoever saved the schedule.
+func TestS8WhoAskedForABackfill(t *testing.T) {
+	onBoth(t, func(t *testing.T, x *fixture) {
+		ctx := t.Context()
+		c := x.schedule("s", models.OverlapSkip, "0 * * * *")
+		x.fire(c, 1)
+		x.end(c, 0, models.StatusOK)
+		carol := policies.Subject{Kind: policies.KindUser, ID: models.NewID(), Name: "carol"}
+		_, _, err := x.service.Backfill(ctx, c, noon, noon, false, carol)
+		require.NoError(t, err)
+		runs := x.runs(c)
+		require.Len(t, runs, 2)
+		for i, asked := range []*models.TriggerSubject{{Kind: carol.Kind, ID: carol.ID, Name: "carol"}, nil} {
+			e, err := x.store.ExecutionByID(ctx, runs[i].ExecutionID)
+			require.NoError(t, err)
+			require.Equal(t, asked, e.Trigger.AskedBy)
+			who, err := x.store.StartersOf(ctx, e)
+			require.NoError(t, err)
+			want := []string{x.olga.ID}
+			if asked != nil {
+				want = append(want, carol.ID)
+			}
+			require.Equal(t, models.Starters{Users: want, Known: true}, who)
+		}
+	})
+}
