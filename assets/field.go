@@ -166,7 +166,12 @@ func (s *Service) groupDetails(ctx context.Context, r GroupRequest, q models.Fac
 	for _, g := range groups {
 		d.Values = append(d.Values, g.Value)
 	}
-	details, err := s.store.GroupDetails(ctx, d)
+	var details map[string]*models.GroupDetail
+	say := rsql.Error{Detail: "to read what the groups have takes longer than %s", Expected: []string{"fewer fields", "a filter that selects fewer assets"}}
+	err := s.inTime(ctx, "meta_fields", say, func(ctx context.Context) (err error) {
+		details, err = s.store.GroupDetails(ctx, d)
+		return err
+	})
 	if err != nil {
 		return err
 	}

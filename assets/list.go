@@ -73,12 +73,17 @@ func (s *Service) inFilterTime(ctx context.Context, filter *string, run func(ctx
 	if filter == nil {
 		return run(ctx)
 	}
+	return s.inTime(ctx, "filter", rsql.Error{Detail: "the filter takes longer than %s over these assets", Expected: []string{"a filter that asks for less at once", "a search, which may take longer"}}, run)
+}
+
+// inTime runs what may take too long because of a parameter. What is said then has %s for the time.
+func (s *Service) inTime(ctx context.Context, parameter string, say rsql.Error, run func(ctx context.Context) error) error {
 	limited, cancel := context.WithTimeout(ctx, s.cfg.FilterTime)
 	defer cancel()
 	err := run(limited)
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
-		return BadText("filter", &rsql.Error{Code: rsql.CodeTooComplex, Expected: []string{"a filter that asks for less at once", "a search, which may take longer"},
-			Detail: fmt.Sprintf("the filter takes longer than %s over these assets", s.cfg.FilterTime)})
+		say.Code, say.Detail = rsql.CodeTooComplex, fmt.Sprintf(say.Detail, s.cfg.FilterTime)
+		return BadText(parameter, &say)
 	}
 	return err
 }

@@ -203,6 +203,11 @@ func TestFiltersThatTakeTooLongAreRefused(t *testing.T) {
 		require.Equal(t, "filter", source["parameter"])
 		require.Contains(t, detail, "longer than 1ns")
 	}
+	a := s.get(t, s.base()+"/groups/"+groups+"/values?meta_fields=labels")
+	require.Equal(t, 400, a.status, "%s", a.body)
+	_, source, _, detail := a.fault(t)
+	require.Equal(t, "meta_fields", source["parameter"])
+	require.Contains(t, detail, "expected fewer fields")
 	// Many terms and patterns are fine where there are few assets.
 	onBothDatabases(t, func(t *testing.T, s *server) {
 		ids := s.images(t, s.web, 12)

@@ -369,6 +369,7 @@ func TestAssetsBench(t *testing.T) {
 		query{name: "groups-registry", path: groups["registry"], sql: "SELECT registry, count(*) FROM assets WHERE organization_id = ANY($1) GROUP BY registry ORDER BY 2, 1 LIMIT 11"},
 		query{name: "groups-repository", path: groups["repository"], sql: "SELECT repository, count(*) FROM assets WHERE organization_id = ANY($1) GROUP BY repository ORDER BY 2, 1 LIMIT 11"},
 		query{name: "groups-filtered", path: groups["registry"] + "?filter=class==A", sql: "SELECT registry, count(*) FROM assets WHERE organization_id = ANY($1) AND class = 'A' GROUP BY registry ORDER BY 2, 1 LIMIT 11", slow: true},
+		query{name: "groups-details", path: groups["registry"] + "?meta_fields=all", sql: "SELECT registry, count(DISTINCT a.id), array_agg(DISTINCT l), array_agg(DISTINCT t), max(updated_at) FROM assets a LEFT JOIN LATERAL unnest(labels) l ON true LEFT JOIN LATERAL unnest(tag_lines) t ON true WHERE organization_id = ANY($1) GROUP BY registry ORDER BY 2, 1 LIMIT 11", slow: true},
 		query{name: "autocomplete", path: filters["repository"] + "?q=port", sql: "SELECT DISTINCT repository FROM assets WHERE organization_id = ANY($1) AND repository LIKE '%port%' ORDER BY 1 LIMIT 10"},
 		query{name: "autocomplete-tags", path: filters["tags"] + "?key=owner&q=pay", sql: "SELECT DISTINCT l FROM assets, unnest(tag_lines) l WHERE organization_id = ANY($1) AND l LIKE 'owner=%pay%' ORDER BY 1 LIMIT 10"},
 	)
