@@ -18,6 +18,9 @@ import (
 // which has to be there before the attempt is given up: within Lease of its beginning.
 const waitHere = 2 * time.Second
 
+// keepFor is how long the end of such an attempt is kept for the activity that asks for it: a busy server takes a while.
+const keepFor = 10 * time.Second
+
 // Here are the builds that run in this process without an activity of their own, or with one that follows them. It is safe
 // for concurrent use.
 type Here struct {
@@ -40,6 +43,7 @@ func NewHere(queue string, builds int) *Here {
 type begun struct {
 	follow   chan []byte   // takes the task token of the activity that follows
 	followed chan struct{} // closed when there is one
+	handed   bool          // somebody was told that it goes on here; guarded by Here.mu
 	once     sync.Once
 	stop     context.CancelCauseFunc
 	done     chan struct{} // closed when out and err are set
@@ -72,13 +76,31 @@ func (h *Here) begin(ctx context.Context, id string, run func(context.Context, p
 	go func() {
 		defer stop(nil)
 		b.out, b.err = run(ctx, pulse{activity: workflows.ActivityBuild, follow: b.follow})
-		h.mu.Lock()
-		delete(h.running, id)
-		h.mu.Unlock()
 		<-h.slots
 		close(b.done)
+		h.forget(id, b)
 	}()
 	return b
+}
+
+// forget forgets an attempt that has ended; one whose end somebody is about to ask for, after the time that it may take to.
+func (h *Here) forget(id string, b *begun) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if b.handed {
+		b.handed = false
+		time.AfterFunc(keepFor, func() { h.forget(id, b) })
+		return
+	}
+	delete(h.running, id)
+}
+
+// hand tells where an attempt goes on.
+func (h *Here) hand(b *begun) workflows.Outcome {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	b.handed = true
+	return workflows.Outcome{Host: h.Queue}
 }
 
 func (h *Here) find(id string) *begun {
@@ -133,9 +155,9 @@ func (a *Scripts) BeginBuild(ctx context.Context, in workflows.Input) (workflows
 	case <-b.done:
 		return b.out, b.err
 	case <-wait.C:
-		return workflows.Outcome{Host: a.Here.Queue}, nil
+		return a.Here.hand(b), nil
 	case <-a.Here.stopping:
-		return workflows.Outcome{Host: a.Here.Queue}, nil
+		return a.Here.hand(b), nil
 	case <-ctx.Done():
 		return workflows.Outcome{}, ctx.Err()
 	}

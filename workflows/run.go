@@ -149,6 +149,11 @@ func here(ctx workflow.Context, in Input) (Outcome, bool) {
 			open = clean
 		}
 		err = workflow.ExecuteActivity(followOptions(open, host), ActivityFollowBuild, q).Get(open, &out)
+		if err != nil && ctx.Err() != nil && !q.Cancelled {
+			// An activity that is cancelled before it begins ends without its worker, where the scripts still run.
+			q.Cancelled = true
+			err = workflow.ExecuteActivity(followOptions(clean, host), ActivityFollowBuild, q).Get(clean, &out)
+		}
 	}
 	switch {
 	case err == nil:

@@ -106,3 +106,21 @@ func TestR10ABuildThatIsCancelledWhileItBeginsIsFollowed(t *testing.T) {
 	require.Equal(t, cancelled, outcome(t, env))
 	require.Equal(t, FollowInput{ExecutionID: "e", Cancelled: true}, got)
 }
+
+// R10: the same where the cancellation came before the activity that follows had begun, which then never does.
+func TestR10ABuildWhoseFollowerNeverBeganIsFollowedAgain(t *testing.T) {
+	cancelled := Outcome{Status: models.StatusCancelled, Reason: "cancelled"}
+	var env *testsuite.TestWorkflowEnvironment
+	var got []FollowInput
+	f := &fake{run: never, begin: gives(Outcome{Host: "builds@one"}, nil), follow: func(_ context.Context, in FollowInput) (Outcome, error) {
+		if got = append(got, in); len(got) == 1 {
+			env.CancelWorkflow()
+			return Outcome{}, temporal.NewCanceledError()
+		}
+		return cancelled, nil
+	}}
+	env = newEnv(t, f)
+	env.ExecuteWorkflow(LocalBuildWorkflow, Input{ExecutionID: "e", ScriptQueue: QueueBuilds})
+	require.Equal(t, cancelled, outcome(t, env))
+	require.Equal(t, []FollowInput{{ExecutionID: "e"}, {ExecutionID: "e", Cancelled: true}}, got)
+}

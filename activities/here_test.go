@@ -1,0 +1,64 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"slipway/models"
+	"slipway/workflows"
+)
+
+// One attempt at an execution runs here at a time, and no more than there is room for.
+func TestHereRunsEachExecutionOnce(t *testing.T) {
+	h := NewHere("builds@here", 1)
+	release := make(chan struct{})
+	runs := 0
+	run := func(context.Context, pulse) (workflows.Outcome, error) {
+		runs++
+		<-release
+		return workflows.Outcome{Status: models.StatusOK, Ended: true}, nil
+	}
+	one := h.begin(t.Context(), "one", run)
+	require.Same(t, one, h.begin(t.Context(), "one", run), "the server gives the same work out again")
+	require.Nil(t, h.begin(t.Context(), "two", run), "there is no room")
+	close(release)
+	<-one.done
+	require.True(t, one.out.Ended)
+	// The room is free before anybody learns of the end.
+	two := h.begin(t.Context(), "two", run)
+	require.NotNil(t, two)
+	<-two.done
+	require.Equal(t, 2, runs)
+}
+
+// R12: a worker that stops begins nothing more, and ends what nobody has followed.
+func TestR12HereStops(t *testing.T) {
+	h := NewHere("builds@here", 2)
+	running := h.begin(t.Context(), "one", func(ctx context.Context, _ pulse) (workflows.Outcome, error) {
+		<-ctx.Done()
+		return workflows.Outcome{}, context.Cause(ctx)
+	})
+	h.Stop()
+	h.Stop() // a second time says the same
+	require.Nil(t, h.begin(t.Context(), "two", nil))
+	h.End()
+	<-running.done
+	require.ErrorIs(t, running.err, errStopped)
+}
+
+// The end of an attempt that somebody was sent for is kept for them.
+func TestHereKeepsTheEndForWhoAsks(t *testing.T) {
+	h := NewHere("builds@here", 1)
+	release := make(chan struct{})
+	b := h.begin(t.Context(), "one", func(context.Context, pulse) (workflows.Outcome, error) {
+		<-release
+		return workflows.Outcome{}, errors.New("it could not go on")
+	})
+	require.Equal(t, workflows.Outcome{Host: "builds@here"}, h.hand(b))
+	close(release)
+	<-b.done
+	require.Same(t, b, h.find("one"))
+}
