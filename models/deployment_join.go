@@ -10,9 +10,10 @@ import (
 	"time"
 )
 
-// Writes of progress that come at the same time are joined: while one statement is under way, what comes meanwhile waits
-// for the next one and is written by it, all in one. A write that finds none under way is executed at once, alone. So one
-// client waits for nobody, and many at once pay for one round trip and one transaction together.
+// Writes of progress that come at the same time are joined: while one statement of an environment is under way, what comes
+// meanwhile waits for the next one and is written by it, all in one. A write that finds none under way is executed at once,
+// alone. So one client waits for nobody, and many at once pay for one round trip and one transaction together. Environments
+// do not wait for each other: one whose rows somebody holds, for an import, say, must not hold up all others.
 const (
 	// maxJoined is how many writes one statement takes.
 	maxJoined = 32
@@ -22,9 +23,9 @@ const (
 
 // deploymentWrites are the writes of progress of one process.
 type deploymentWrites struct {
-	mu      sync.Mutex
-	busy    bool
-	waiting []*deploymentWrite
+	mu sync.Mutex
+	// waiting has an entry for each environment of which a statement is under way.
+	waiting map[string][]*deploymentWrite
 }
 
 type deploymentWrite struct {
@@ -35,18 +36,20 @@ type deploymentWrite struct {
 // put writes a row, alone or with others. A write that was given up while it waited is not made. One that has begun is
 // waited for, whatever becomes of its caller: else it could come behind a newer write for the same place.
 func (w *deploymentWrites) put(ctx context.Context, s *Store, row deployment) error {
+	id := row.EnvironmentID
 	w.mu.Lock()
-	if !w.busy {
-		w.busy = true
+	waiting, busy := w.waiting[id]
+	if !busy {
+		w.waiting[id] = nil
 		w.mu.Unlock()
 		err := s.putDeployment(ctx, row)
-		if batch := w.next(); batch != nil {
-			go w.goOn(s, batch)
+		if batch := w.next(id); batch != nil {
+			go w.goOn(s, id, batch)
 		}
 		return err
 	}
 	mine := &deploymentWrite{row: row, done: make(chan error, 1)}
-	w.waiting = append(w.waiting, mine)
+	w.waiting[id] = append(waiting, mine)
 	w.mu.Unlock()
 	select {
 	case err := <-mine.done:
@@ -54,9 +57,9 @@ func (w *deploymentWrites) put(ctx context.Context, s *Store, row deployment) er
 	case <-ctx.Done():
 	}
 	w.mu.Lock()
-	at := slices.Index(w.waiting, mine)
+	at := slices.Index(w.waiting[id], mine)
 	if at >= 0 {
-		w.waiting = slices.Delete(w.waiting, at, at+1)
+		w.waiting[id] = slices.Delete(w.waiting[id], at, at+1)
 	}
 	w.mu.Unlock()
 	if at >= 0 {
@@ -65,31 +68,33 @@ func (w *deploymentWrites) put(ctx context.Context, s *Store, row deployment) er
 	return <-mine.done
 }
 
-// next gives the writes that wait, to whoever has executed a statement; nil says that there are none, and that it is done.
-func (w *deploymentWrites) next() []*deploymentWrite {
+// next gives the writes of an environment that wait, to whoever has executed a statement of it; nil says that there are none,
+// and that it is done.
+func (w *deploymentWrites) next(environmentID string) []*deploymentWrite {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.waiting) == 0 {
-		w.busy = false
+	waiting := w.waiting[environmentID]
+	if len(waiting) == 0 {
+		delete(w.waiting, environmentID)
 		return nil
 	}
-	n := min(len(w.waiting), maxJoined)
-	batch := slices.Clone(w.waiting[:n])
-	w.waiting = slices.Delete(w.waiting, 0, n)
+	n := min(len(waiting), maxJoined)
+	batch := slices.Clone(waiting[:n])
+	w.waiting[environmentID] = slices.Delete(waiting, 0, n)
 	return batch
 }
 
-// goOn executes what waits until nothing does.
-func (w *deploymentWrites) goOn(s *Store, batch []*deploymentWrite) {
-	for ; batch != nil; batch = w.next() {
+// goOn executes what waits of an environment until nothing does.
+func (w *deploymentWrites) goOn(s *Store, environmentID string, batch []*deploymentWrite) {
+	for ; batch != nil; batch = w.next(environmentID) {
 		ctx, cancel := context.WithTimeout(context.Background(), joinTimeout)
 		s.putTogether(ctx, batch)
 		cancel()
 	}
 }
 
-// putTogether writes rows in one statement. Where that fails each is written alone, so that none fails over another one: an
-// environment that was deleted, say.
+// putTogether writes rows of one environment in one statement. Where that fails each is written alone, so that none fails
+// over another one.
 func (s *Store) putTogether(ctx context.Context, batch []*deploymentWrite) {
 	rows := make([]deployment, len(batch))
 	for i, w := range batch {
@@ -99,7 +104,7 @@ func (s *Store) putTogether(ctx context.Context, batch []*deploymentWrite) {
 	// in it, as in the statement of PutDeploymentAudited, lets no two statements wait for each other. Of several writes for
 	// one place the last one stands: the sort keeps their order.
 	place := func(a, b deployment) int {
-		return cmp.Or(strings.Compare(a.EnvironmentID, b.EnvironmentID), strings.Compare(a.Root, b.Root), strings.Compare(a.RootStage, b.RootStage), strings.Compare(a.Path, b.Path))
+		return cmp.Or(strings.Compare(a.Root, b.Root), strings.Compare(a.RootStage, b.RootStage), strings.Compare(a.Path, b.Path))
 	}
 	slices.SortStableFunc(rows, place)
 	last := rows[:0]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 
@@ -27,18 +28,19 @@ func TestWritesOfProgressAreJoined(t *testing.T) {
 			stage.Version, stage.Status = version, &state.Status{Code: state.RunningMainStep, UpdatedAt: s.Now()}
 			return d
 		}
+		by := "ann"
 		put := func(ctx context.Context, environment, root, path, version string) error {
 			stage := state.StageDeploy
 			names := []string{root, path}
 			if path == "" {
 				names, stage = names[:1], ""
 			}
-			return s.PutDeployment(ctx, environment, root, names, stage, progress(version), "ann")
+			return s.PutDeployment(ctx, environment, root, names, stage, progress(version), by)
 		}
 		waiting := func() int {
 			s.joins.mu.Lock()
 			defer s.joins.mu.Unlock()
-			return len(s.joins.waiting)
+			return len(s.joins.waiting[h.env.ID])
 		}
 		queued := func(n int) {
 			t.Helper()
@@ -49,9 +51,12 @@ func TestWritesOfProgressAreJoined(t *testing.T) {
 		}
 
 		// Somebody else's statement is under way.
-		s.joins.mu.Lock()
-		s.joins.busy = true
-		s.joins.mu.Unlock()
+		underWay := func() {
+			s.joins.mu.Lock()
+			s.joins.waiting[h.env.ID] = nil
+			s.joins.mu.Unlock()
+		}
+		underWay()
 		errs := map[string]error{}
 		var mu sync.Mutex
 		var wg sync.WaitGroup
@@ -79,7 +84,7 @@ func TestWritesOfProgressAreJoined(t *testing.T) {
 			runtime.Gosched()
 		}
 		statements := countStatements(t, s)
-		s.joins.goOn(s, s.joins.next())
+		s.joins.goOn(s, h.env.ID, s.joins.next(h.env.ID))
 		wg.Wait()
 		require.Equal(t, 1, statements())
 		require.ErrorIs(t, errs["given up"], context.Canceled)
@@ -94,17 +99,21 @@ func TestWritesOfProgressAreJoined(t *testing.T) {
 		require.Equal(t, "2", e.Deployments["other"].Stages[state.StageDeploy].Version, "of one place the last one")
 		require.NotContains(t, e.Deployments, "never")
 
-		// One that cannot be written fails alone.
-		s.joins.mu.Lock()
-		s.joins.busy = true
-		s.joins.mu.Unlock()
+		// One that cannot be written fails alone, and other environments wait for nobody.
+		underWay()
+		other := &Environment{ProjectID: h.project.ID, Name: "other"}
+		require.NoError(t, s.CreateEnvironment(ctx, other))
+		require.NoError(t, put(ctx, other.ID, "web", "", "1"))
+		require.ErrorIs(t, put(ctx, NewID(), "web", "", "1"), ErrNotFound)
 		send(ctx, "good", h.env.ID, "good", "", "1")
-		send(ctx, "bad", NewID(), "bad", "", "1")
-		s.joins.goOn(s, s.joins.next())
+		by = strings.Repeat("a", 300)
+		send(ctx, "bad", h.env.ID, "bad", "", "1")
+		s.joins.goOn(s, h.env.ID, s.joins.next(h.env.ID))
 		wg.Wait()
 		require.NoError(t, errs["good"])
-		require.ErrorIs(t, errs["bad"], ErrNotFound)
-		require.False(t, s.joins.busy)
+		require.ErrorContains(t, errs["bad"], "too long")
+		require.Empty(t, s.joins.waiting)
+		by = "ann"
 		require.NoError(t, put(ctx, h.env.ID, "good", "", "2"), "who is alone waits for nobody")
 	})
 }
