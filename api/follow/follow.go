@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/coder/websocket"
@@ -36,6 +37,37 @@ type Follower struct {
 	// Slow is how long one line may take to leave; a reader that takes longer is cut off. 0 means 10 seconds. Until then
 	// the line and the chunk it came from are all the memory that the reader costs.
 	Slow time.Duration
+	// Limit is how many streams one caller may have open in this process; 0 means 200. Each costs memory and goroutines for
+	// as long as its execution lives.
+	Limit int
+
+	mu   sync.Mutex
+	open map[string]int // by caller
+}
+
+// take counts a stream of the caller until free is called.
+func (f *Follower) take(r *api.Request) (free func(), err error) {
+	limit := f.Limit
+	if limit == 0 {
+		limit = 200
+	}
+	caller := r.Subject.Kind + ":" + r.Subject.ID
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.open[caller] >= limit {
+		return nil, problem.New(problem.TooMany, "you follow %d logs already: end one of them first", limit)
+	}
+	if f.open == nil {
+		f.open = map[string]int{}
+	}
+	f.open[caller]++
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.open[caller]--; f.open[caller] == 0 {
+			delete(f.open, caller)
+		}
+	}, nil
 }
 
 var (
@@ -96,6 +128,11 @@ func (f *Follower) outcome(ctx context.Context, id string) string {
 // WebSocket sends each log item as one text message. When the execution has ended and all was sent, it closes with
 // status 1000 and the outcome as the reason: "ok", "failed". A reader whose access ends gets 1008, a slow one 1013.
 func (f *Follower) WebSocket(w http.ResponseWriter, r *api.Request, e *models.Execution, from int64) error {
+	free, err := f.take(r)
+	if err != nil {
+		return err
+	}
+	defer free()
 	conn, err := websocket.Accept(w, r.HTTP, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
 		// Accept has answered already, in its own words.
@@ -166,6 +203,11 @@ func (f *Follower) Events(w http.ResponseWriter, r *api.Request, e *models.Execu
 		}
 		from = n + 1
 	}
+	free, err := f.take(r)
+	if err != nil {
+		return err
+	}
+	defer free()
 	ctx, end := context.WithCancelCause(r.HTTP.Context())
 	defer end(nil)
 	go f.watch(ctx, end, r)

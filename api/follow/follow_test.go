@@ -195,3 +195,23 @@ func TestR17StreamsLeaveNothing(t *testing.T) {
 	client.CloseIdleConnections()
 	goleak.VerifyNone(t, before)
 }
+
+// S19: nobody holds more streams than one caller may have, of either kind; those that ended do not count.
+func TestS19StreamsOfOneCaller(t *testing.T) {
+	logs := &silent{ended: make(chan error, 8)}
+	d := door{make(chan struct{})}
+	f := &follow.Follower{Logs: logs, Authenticator: d, Policy: d, Limit: 1}
+	s := serve(t, f, false)
+	conn, _, err := websocket.Dial(t.Context(), s.URL, nil)
+	require.NoError(t, err)
+	one := func(id string) error {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // a stream that may begin ends at once
+		r := httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx)
+		return f.Events(httptest.NewRecorder(), &api.Request{Row: &api.Row{}, HTTP: r, Subject: policies.Subject{ID: id}}, &models.Execution{ID: "x"}, 0, "")
+	}
+	require.True(t, problem.Is(one(""), problem.TooMany))
+	require.NoError(t, one("somebody else"))
+	require.NoError(t, conn.CloseNow())
+	require.Eventually(t, func() bool { return one("") == nil }, 10*time.Second, 5*time.Millisecond)
+}
