@@ -55,7 +55,7 @@ func HashCode(code string) string {
 
 // OpenConfirmation records that a step waits for a decision, under c.ID where that is set. Where the place has one already,
 // that is given back: the workflow's activity may be repeated. Under four eyes it takes two approvals at least where it is
-// not known which person set the execution off.
+// not known which person set the execution off, unless one named person alone may decide.
 func (s *Store) OpenConfirmation(ctx context.Context, c Confirmation) (*Confirmation, error) {
 	if c.ID == "" {
 		c.ID = NewID()

@@ -56,6 +56,12 @@ func TestS8WhoIsBehindAnExecution(t *testing.T) {
 			c, err = s.OpenConfirmation(ctx, Confirmation{ExecutionID: e.ID, Step: 2, CodeHash: HashCode(e.ID + "1")})
 			require.NoError(t, err)
 			require.Equal(t, 1, c.Approvals, "two eyes are enough")
+			c, err = s.OpenConfirmation(ctx, Confirmation{ExecutionID: e.ID, Step: 3, CodeHash: HashCode(e.ID + "carl"), FourEyes: true, User: "carl"})
+			require.NoError(t, err)
+			require.Equal(t, 1, c.Approvals, "nobody but carl may approve")
+			c, err = s.OpenConfirmation(ctx, Confirmation{ExecutionID: e.ID, Step: 4, CodeHash: HashCode(e.ID + "team"), FourEyes: true, User: "carl", Team: "managers"})
+			require.NoError(t, err)
+			require.Equal(t, approvals, c.Approvals, "carl and the team may")
 		}
 	})
 }

@@ -9,8 +9,9 @@ import (
 )
 
 // migration0014State makes good what rows of older versions lack: the listeners of pipelines that were saved before there
-// were any, the second approval of open confirmations under four eyes whose pipeline no known person set off, and steps
-// whose delivery was removed. And it makes room for who asked for the backfill of a schedule.
+// were any, the second approval of open confirmations under four eyes whose pipeline no known person set off (not where one
+// named person alone may decide: there is nobody to be the second), and steps whose delivery was removed. And it makes
+// room for who asked for the backfill of a schedule.
 var migration0014State = &gormigrate.Migration{
 	ID: "0014_state",
 	Migrate: func(tx *gorm.DB) error {
@@ -23,6 +24,7 @@ var migration0014State = &gormigrate.Migration{
 			"CREATE INDEX idx_execution_steps_delivery ON execution_steps (delivery_id) WHERE delivery_id <> ''",
 			"UPDATE execution_steps SET delivery_id = '' WHERE delivery_id <> '' AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.id = execution_steps.delivery_id)",
 			`UPDATE confirmations SET approvals = 2 WHERE status = 'pending' AND four_eyes AND approvals < 2
+				AND ("user" = '' OR team <> '')
 				AND NOT EXISTS (SELECT 1 FROM executions e WHERE e.id = confirmations.execution_id AND e.trigger LIKE '%"subject_kind":"user"%')`,
 		} {
 			if err := tx.Exec(q).Error; err != nil {

@@ -54,6 +54,10 @@ func TestR16RowsFromBeforeMigration0014(t *testing.T) {
 		}
 		execution("ann", `{"type":"api","subject_kind":"user","subject_id":"u","subject_name":"ann"}`)
 		execution("hook", `{"type":"webhook","subject_kind":"pipeline","subject_id":"p","subject_name":"\"subject_kind\":\"user\""}`)
+		execution("carl", `{"type":"api","subject_kind":"service-account","subject_id":"s"}`)
+		exec(`UPDATE confirmations SET "user" = 'carl' WHERE id = 'carl'`)
+		execution("team", `{"type":"api","subject_kind":"service-account","subject_id":"s"}`)
+		exec(`UPDATE confirmations SET "user" = 'carl', team = 'managers' WHERE id = 'team'`)
 		exec(`INSERT INTO execution_steps (execution_id, phase, step, name, type, status, reason, child_id, kept, delivery_id) VALUES ('ann', 0, 0, 'call', 'webhook-trigger', 'ok', '', '', ?, 'gone')`, false)
 
 		require.NoError(t, s.Migrate(ctx))
@@ -63,7 +67,7 @@ func TestR16RowsFromBeforeMigration0014(t *testing.T) {
 			{PipelineID: "listens", Kind: KindDeployment, ProjectID: "shop-id", Environment: "dev", Name: "app"},
 			{PipelineID: "listens", Kind: KindDeployment, ProjectID: "tools-id", Environment: "ci", Name: "db"},
 			{PipelineID: "listens", Kind: KindBuild, ProjectID: "shop-id", Environment: "dev", Name: "web"}}, listeners)
-		for id, approvals := range map[string]int{"ann": 1, "hook": 2} {
+		for id, approvals := range map[string]int{"ann": 1, "hook": 2, "carl": 1, "team": 2} {
 			c, err := s.ConfirmationByID(ctx, id)
 			require.NoError(t, err)
 			require.Equal(t, approvals, c.Approvals, id)
