@@ -159,6 +159,15 @@ func (c sealedColumn) sealed(content any) ([]byte, error) {
 	return base64.StdEncoding.DecodeString(text)
 }
 
+// Place names where a value stands: table, column and row.
+func (v SealedValue) Place() string { return v.place }
+
+// CheckSealed says whether a value can be decrypted.
+func (s *Store) CheckSealed(v SealedValue) error {
+	_, err := s.unseal(v.Sealed, v.place)
+	return err
+}
+
 // SealAgain encrypts a value anew, with the key that encrypts now. False says that it was changed or removed meanwhile, which
 // is as good: what is written now is encrypted with that key.
 func (s *Store) SealAgain(ctx context.Context, v SealedValue) (bool, error) {

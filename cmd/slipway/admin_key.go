@@ -2,20 +2,25 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"slipway/internal/config"
 	"slipway/internal/keyring"
 	"slipway/models"
+	"slipway/policies"
 )
 
 // keyCommand replaces the keys that encrypt secrets at rest while everything runs.
 func (a *admin) keyCommand() *cobra.Command {
 	c := &cobra.Command{Use: "key", Short: "Replace the keys that encrypt secrets at rest"}
-	c.AddCommand(a.keyList(), a.keyAdd(), a.keyRotate(), a.keyPrune())
+	c.AddCommand(a.keyList(), a.keyAdd(), a.keyRotate(), a.keyReseal(), a.keyPrune())
 	return c
 }
 
@@ -60,6 +65,8 @@ func (a *admin) keyList() *cobra.Command {
 				Key     string `json:"key"`
 				Primary bool   `json:"primary"`
 				Values  int    `json:"values"`
+				// Missing is for a key that is not in the file: what it encrypts cannot be read.
+				Missing bool `json:"missing,omitempty"`
 			}
 			list := []row{}
 			var rows [][]string
@@ -71,6 +78,11 @@ func (a *admin) keyList() *cobra.Command {
 					use = "encrypts"
 				}
 				rows = append(rows, []string{r.Key, use, fmt.Sprint(r.Values)})
+				delete(values, id)
+			}
+			for _, id := range slices.Sorted(maps.Keys(values)) {
+				list = append(list, row{Key: keyName(id), Values: values[id], Missing: true})
+				rows = append(rows, []string{keyName(id), "is missing", fmt.Sprint(values[id])})
 			}
 			return a.print(c, list, "KEY\tUSE\tVALUES", rows)
 		}),
@@ -112,30 +124,68 @@ func (a *admin) keyRotate() *cobra.Command {
 			}
 			// The store's own keyring follows as every process does: when it meets the new key.
 			s.UseEncrypter(keys)
-			changed, err := sealAgain(ctx, s, keys.Primary())
-			if err != nil {
-				return fmt.Errorf("key %s encrypts now; %d values were encrypted again, then: %w (run `slipway admin key rotate` again)", keyName(keys.Primary()), changed, err)
+			if err := a.auditKeys(ctx, s, keyRotated, map[string]any{"key": keyName(keys.Primary())}); err != nil {
+				return err
 			}
-			a.say(c, "Key %s encrypts now; %d values were encrypted again.", keyName(keys.Primary()), changed)
-			return a.auditKeys(ctx, s, "key:rotate", map[string]any{"key": keyName(keys.Primary()), "values": changed})
+			a.say(c, "Key %s encrypts now. Where machines have copies of the key file, copy it to all of them again.", keyName(keys.Primary()))
+			return a.sealAgain(ctx, c, s, keys.Primary())
 		}),
 	}
 }
 
-// sealAgain encrypts with the primary key what others encrypt.
-func sealAgain(ctx context.Context, s *models.Store, primary uint32) (changed int, err error) {
-	err = s.EachSealedValue(ctx, func(v models.SealedValue) error {
+func (a *admin) keyReseal() *cobra.Command {
+	return &cobra.Command{
+		Use:   "reseal",
+		Short: "Encrypt again what other keys than the newest one encrypt, as `key rotate` does",
+		Args:  cobra.NoArgs,
+		RunE: a.with(func(ctx context.Context, s *models.Store, c *cobra.Command, _ []string) error {
+			keys, err := configuredKeys()
+			if err != nil {
+				return err
+			}
+			s.UseEncrypter(keys)
+			return a.sealAgain(ctx, c, s, keys.Primary())
+		}),
+	}
+}
+
+// keyRotated is the action of the audit log's line that says when a key was made the one that encrypts.
+const keyRotated = "key:rotate"
+
+// sealAgain encrypts with the primary key what others encrypt. What cannot be decrypted is left as it is, and told at the
+// end.
+func (a *admin) sealAgain(ctx context.Context, c *cobra.Command, s *models.Store, primary uint32) error {
+	changed, lost := 0, []string{}
+	err := s.EachSealedValue(ctx, func(v models.SealedValue) error {
 		if id, ok := keyring.KeyOf(v.Sealed); ok && id == primary {
 			return nil
 		}
 		done, err := s.SealAgain(ctx, v)
+		if errors.Is(err, keyring.ErrDecrypt) {
+			lost = append(lost, v.Place())
+			return nil
+		}
 		if done {
 			changed++
 		}
 		return err
 	})
-	return changed, err
+	if err != nil {
+		return fmt.Errorf("%d values were encrypted again, then: %w (go on with `slipway admin key reseal`)", changed, err)
+	}
+	a.say(c, "%d values were encrypted again.", changed)
+	if err := a.auditKeys(ctx, s, "key:reseal", map[string]any{"key": keyName(primary), "values": changed, "unreadable": len(lost)}); err != nil {
+		return err
+	}
+	if len(lost) > 0 {
+		return fmt.Errorf("%d values cannot be decrypted with any key of the file and were left as they are, such as %s", len(lost), lost[0])
+	}
+	return nil
 }
+
+// pruneAfter is how long a key must have been the one that encrypts before the others may go: a process that still encrypts
+// with another one, because its copy of the file is old, has been noticed by then.
+const pruneAfter = 10 * time.Minute
 
 func (a *admin) keyPrune() *cobra.Command {
 	var forget bool
@@ -144,25 +194,43 @@ func (a *admin) keyPrune() *cobra.Command {
 		Short: "Remove the keys that encrypt nothing any more",
 		Long: `Remove all keys but the one that encrypts.
 
-What other keys still encrypt in the database is encrypted again first. Two things cannot be: the payloads in Temporal's
-histories, where SLIPWAY_TEMPORAL_ENCRYPT is set, and the inputs of errands in the snapshots of executions. Both are
-read while their executions are open, or by people who look at old ones. So remove keys when the executions that began
-before the rotation have ended, and say so with --forget.`,
+It is refused while another key encrypts something in the database, and in the ten minutes after a rotation: a process
+may still encrypt with the old key, where its copy of the key file is old. Two things cannot be encrypted again: the
+payloads in Temporal's histories, where SLIPWAY_TEMPORAL_ENCRYPT is set, and the inputs of errands in the snapshots of
+executions. Both are read while their executions are open, or by people who look at old ones. So remove keys when the
+executions that began before the rotation have ended, and say so with --forget.`,
 		Args: cobra.NoArgs,
 		RunE: a.with(func(ctx context.Context, s *models.Store, c *cobra.Command, _ []string) error {
 			if !forget {
-				return fmt.Errorf("what executions that began before the rotation keep encrypted becomes unreadable: see `slipway admin key prune --help`, and give --forget")
+				return errors.New("what executions that began before the rotation keep encrypted becomes unreadable: see `slipway admin key prune --help`, and give --forget")
 			}
 			keys, err := configuredKeys()
 			if err != nil {
 				return err
 			}
 			s.UseEncrypter(keys)
-			if _, err := sealAgain(ctx, s, keys.Primary()); err != nil {
+			rotations, err := s.ListAudit(ctx, policies.Visible{All: true}, models.AuditFilter{Action: keyRotated, Limit: 1})
+			if err != nil {
 				return err
 			}
-			values, err := sealedBy(ctx, s)
-			if err != nil {
+			if len(rotations) > 0 {
+				if wait := pruneAfter - s.Now().Sub(rotations[0].At); wait > 0 {
+					return fmt.Errorf("the last rotation is too fresh: try again in %s, when a process that still encrypts with an old key has been noticed", wait.Round(time.Second))
+				}
+			}
+			values := map[uint32]int{}
+			if err := s.EachSealedValue(ctx, func(v models.SealedValue) error {
+				id, _ := keyring.KeyOf(v.Sealed)
+				if id == keys.Primary() {
+					return nil
+				}
+				err := s.CheckSealed(v)
+				if errors.Is(err, keyring.ErrDecrypt) {
+					return nil // no key helps it
+				}
+				values[id]++
+				return err
+			}); err != nil {
 				return err
 			}
 			var gone []string
@@ -171,7 +239,7 @@ before the rotation have ended, and say so with --forget.`,
 					continue
 				}
 				if n := values[id]; n > 0 {
-					return fmt.Errorf("key %s encrypts %d values: a process still encrypts with it; restart it, or wait a second", keyName(id), n)
+					return fmt.Errorf("key %s encrypts %d values: see that all machines have the key file as it is here, run `slipway admin key reseal`, and try again later", keyName(id), n)
 				}
 				gone = append(gone, keyName(id))
 			}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -73,16 +74,44 @@ func TestS11KeyRotationOnline(t *testing.T) {
 
 	require.Contains(t, a.run("key", "add"), "Copy the key file to every machine")
 	readable()
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	copied := filepath.Join(t.TempDir(), "copy.json")
+	require.NoError(t, os.WriteFile(copied, b, 0o600))
 	require.Contains(t, a.run("key", "rotate"), "values were encrypted again")
 	readable()
 	require.NotEqual(t, old, keys.Primary(), "the server took the new key up when it met it")
 	require.Equal(t, map[string]int{keyName(old): 0, keyName(keys.Primary()): before[keyName(old)]}, list())
 
 	a.fails("--forget", "key", "prune")
+	a.fails("the last rotation is too fresh", "key", "prune", "--forget")
+
+	// A machine whose copy of the file is old writes something.
+	behind, err := keyring.Open(copied)
+	require.NoError(t, err)
+	require.Equal(t, old, behind.Primary())
+	a.store.UseEncrypter(behind)
+	require.NoError(t, a.store.SetNamespaceHooks(ctx, namespace.ID, `{"slack":{"url":"https://example.org/canary"}}`))
+	a.store.UseEncrypter(keys)
+	a.later = pruneAfter
+	a.fails("key "+keyName(old)+" encrypts 1 values", "key", "prune", "--forget")
+	require.Contains(t, a.run("key", "reseal"), "1 values were encrypted again")
 	require.Contains(t, a.run("key", "prune", "--forget"), "Removed "+keyName(old))
 	readable()
 	require.Equal(t, map[string]int{keyName(keys.Primary()): before[keyName(old)]}, list())
 	require.Contains(t, a.run("key", "prune", "--forget"), "There is no other key")
+
+	// What no key opens stops nothing, and is told.
+	lost, err := behind.Encrypt([]byte("x"), "elsewhere")
+	require.NoError(t, err)
+	a.store.UseEncrypter(constant(lost))
+	require.NoError(t, a.store.SetNamespaceHooks(ctx, namespace.ID, "{}"))
+	a.store.UseEncrypter(keys)
+	_, err = a.try("", "key", "rotate")
+	require.ErrorContains(t, err, "1 values cannot be decrypted with any key of the file and were left as they are, such as namespaces/hooks/"+namespace.ID)
+	require.Contains(t, a.run("key", "list"), "is missing")
+	a.later *= 3
+	require.Contains(t, a.run("key", "prune", "--forget"), "Removed")
 
 	lines, err := a.store.ListAudit(ctx, policies.Visible{All: true}, models.AuditFilter{})
 	require.NoError(t, err)
@@ -92,3 +121,9 @@ func TestS11KeyRotationOnline(t *testing.T) {
 	}
 	require.Subset(t, actions, []string{"key:add", "key:rotate", "key:prune"}, strings.Join(actions, " "))
 }
+
+// constant is an encrypter that gives the same for everything.
+type constant []byte
+
+func (c constant) Encrypt([]byte, string) ([]byte, error) { return c, nil }
+func (c constant) Decrypt([]byte, string) ([]byte, error) { return nil, keyring.ErrDecrypt }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -21,6 +22,8 @@ type adminCLI struct {
 	t       *testing.T
 	address string
 	store   *models.Store
+	// later is added to the command's clock.
+	later time.Duration
 }
 
 func newAdminCLI(t *testing.T) *adminCLI {
@@ -35,7 +38,9 @@ func newAdminCLI(t *testing.T) *adminCLI {
 }
 
 func (a *adminCLI) try(stdin string, args ...string) (stdout string, err error) {
-	c := newAdminCommand(func(ctx context.Context) (*models.Store, error) { return models.Open(ctx, a.address, models.Options{}) })
+	c := newAdminCommand(func(ctx context.Context) (*models.Store, error) {
+		return models.Open(ctx, a.address, models.Options{Now: func() time.Time { return time.Now().Add(a.later) }})
+	})
 	var out, errOut bytes.Buffer
 	c.SetIn(strings.NewReader(stdin))
 	c.SetOut(&out)
