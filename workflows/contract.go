@@ -167,7 +167,9 @@ const (
 	LocalTaskTimeout = HeartbeatTimeout + time.Second
 	// localTime bounds ActivityBeginBuild, and is less than LocalTaskTimeout; followStart is how long the worker that began
 	// may take to follow.
-	localTime   = 5 * time.Second
+	localTime = 5 * time.Second
+	// forEver is longer than any database is away.
+	forEver     = 10 * 365 * 24 * time.Hour
 	followStart = 3 * time.Second
 	// defaultTimeLimit bounds one attempt of a build or a deployment. The worker ends the attempt a little earlier: an
 	// attempt that timed out at the server would be repeated while it still runs.
@@ -188,6 +190,8 @@ const (
 func localOptions(ctx workflow.Context) workflow.Context {
 	return workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 		StartToCloseTimeout: 10 * time.Second,
+		// Left out it would be the time of one try, and with it the end of all.
+		ScheduleToCloseTimeout: forEver,
 		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 100 * time.Millisecond, BackoffCoefficient: 2, MaximumInterval: 10 * time.Second,
 			NonRetryableErrorTypes: []string{"InvalidDefinition"}},
 	})

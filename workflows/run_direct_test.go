@@ -19,7 +19,7 @@ func TestADirectBuildIsOneActivity(t *testing.T) {
 		return Outcome{Status: models.StatusOK, Ended: true}, nil
 	}}
 	env := newEnv(t, f)
-	env.ExecuteWorkflow(Build, Input{ExecutionID: "e", ScriptQueue: "builds"})
+	env.ExecuteWorkflow(DirectBuildWorkflow, Input{ExecutionID: "e", ScriptQueue: "builds"})
 	require.Equal(t, Outcome{Status: models.StatusOK}, outcome(t, env), "the result says nothing of how it was recorded")
 	require.Zero(t, f.claims)
 	require.Empty(t, f.finished)
@@ -37,7 +37,7 @@ func TestADirectBuildThatCouldNotBeClaimedTakesTheLongWay(t *testing.T) {
 	}
 	env := newEnv(t, f)
 	env.RegisterDelayedCallback(func() { env.SignalWorkflow(SignalLock, nil) }, 1)
-	env.ExecuteWorkflow(Build, Input{ExecutionID: "e", ScriptQueue: "builds"})
+	env.ExecuteWorkflow(DirectBuildWorkflow, Input{ExecutionID: "e", ScriptQueue: "builds"})
 	require.Equal(t, Outcome{Status: models.StatusFailed, Reason: "it broke"}, outcome(t, env))
 	require.Equal(t, 1, f.claims)
 	require.Equal(t, 1, f.seen)
@@ -50,7 +50,7 @@ func TestADirectBuildThatIsLostIsEndedByTheWorkflow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := &fake{run: func(context.Context, Input) (Outcome, error) { return Outcome{}, err }}
 			env := newEnv(t, f)
-			env.ExecuteWorkflow(Build, Input{ExecutionID: "e", ScriptQueue: "builds"})
+			env.ExecuteWorkflow(DirectBuildWorkflow, Input{ExecutionID: "e", ScriptQueue: "builds"})
 			require.True(t, outcome(t, env).Status.Final())
 			require.Len(t, f.finished, 1)
 			require.Zero(t, f.claims)

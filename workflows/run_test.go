@@ -28,6 +28,7 @@ type fake struct {
 	follow    func(ctx context.Context, in FollowInput) (Outcome, error)
 	phases    [][]StepRun
 	claims    int
+	away      int // so many claims find no database
 	seen      int
 	finished  []Outcome
 	updates   []StepUpdate
@@ -46,7 +47,9 @@ func newEnv(t *testing.T, f *fake) *testsuite.TestWorkflowEnvironment {
 	act(func(context.Context, Input, string, string) (ClaimResult, error) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		f.claims++
+		if f.claims++; f.claims <= f.away {
+			return ClaimResult{}, errors.New("the database is away")
+		}
 		return f.claim, nil
 	}, ActivityClaim)
 	act(func(context.Context, Input) (PlanResult, error) { return f.plan, nil }, ActivityPlan)
@@ -74,6 +77,7 @@ func newEnv(t *testing.T, f *fake) *testsuite.TestWorkflowEnvironment {
 	act(func(ctx context.Context, in Input) (Outcome, error) { return f.begin(ctx, in) }, ActivityBeginBuild)
 	act(func(ctx context.Context, in FollowInput) (Outcome, error) { return f.follow(ctx, in) }, ActivityFollowBuild)
 	env.RegisterWorkflowWithOptions(Build, workflow.RegisterOptions{Name: BuildWorkflow})
+	env.RegisterWorkflowWithOptions(Build, workflow.RegisterOptions{Name: DirectBuildWorkflow})
 	env.RegisterWorkflowWithOptions(Build, workflow.RegisterOptions{Name: LocalBuildWorkflow})
 	env.RegisterWorkflowWithOptions(Pipeline, workflow.RegisterOptions{Name: PipelineWorkflow})
 	return env
@@ -93,9 +97,19 @@ func ok(context.Context, Input) (Outcome, error) { return Outcome{Status: models
 func TestBuildRunsAndFinishes(t *testing.T) {
 	f := &fake{claim: ClaimResult{Claimed: true}, run: ok}
 	env := newEnv(t, f)
-	env.ExecuteWorkflow(Build, Input{ExecutionID: "e"})
+	env.ExecuteWorkflow(BuildWorkflow, Input{ExecutionID: "e"})
 	require.Equal(t, models.StatusOK, outcome(t, env).Status)
 	require.Equal(t, []Outcome{{Status: models.StatusOK}}, f.finished)
+}
+
+// R3: an execution waits for its database, however long that is away.
+func TestR3ALongOutageOfTheDatabaseIsWaitedFor(t *testing.T) {
+	const tries = 400 // an hour, with ten seconds between two of them
+	f := &fake{claim: ClaimResult{Claimed: true}, away: tries, run: ok}
+	env := newEnv(t, f)
+	env.ExecuteWorkflow(BuildWorkflow, Input{ExecutionID: "e"})
+	require.Equal(t, models.StatusOK, outcome(t, env).Status)
+	require.Equal(t, tries+1, f.claims)
 }
 
 // The caller was told that nothing started: a workflow without the claim runs nothing and touches no row.
@@ -105,7 +119,7 @@ func TestBuildWithoutTheClaimEndsAtOnce(t *testing.T) {
 		return Outcome{}, nil
 	}}
 	env := newEnv(t, f)
-	env.ExecuteWorkflow(Build, Input{ExecutionID: "e"})
+	env.ExecuteWorkflow(BuildWorkflow, Input{ExecutionID: "e"})
 	require.Equal(t, models.StatusAbandoned, outcome(t, env).Status)
 	require.Empty(t, f.finished)
 }
@@ -117,7 +131,7 @@ func TestBuildWaitsForItsLock(t *testing.T) {
 		require.Zero(t, f.seen)
 		env.SignalWorkflow(SignalLock, nil)
 	}, 48*time.Hour)
-	env.ExecuteWorkflow(Build, Input{ExecutionID: "e"})
+	env.ExecuteWorkflow(BuildWorkflow, Input{ExecutionID: "e"})
 	require.Equal(t, models.StatusOK, outcome(t, env).Status)
 	require.Equal(t, 1, f.seen)
 }
@@ -130,7 +144,7 @@ func TestR10CancelWhileWaitingForALock(t *testing.T) {
 	}}
 	env := newEnv(t, f)
 	env.RegisterDelayedCallback(env.CancelWorkflow, time.Hour)
-	env.ExecuteWorkflow(Build, Input{ExecutionID: "e"})
+	env.ExecuteWorkflow(BuildWorkflow, Input{ExecutionID: "e"})
 	require.Equal(t, models.StatusCancelled, outcome(t, env).Status)
 	require.Len(t, f.finished, 1)
 }
@@ -139,7 +153,7 @@ func TestBuildThatDeploysWaitsForWhatItsPlansName(t *testing.T) {
 	f := &fake{claim: ClaimResult{Claimed: true, Plan: true}, plan: PlanResult{Deployments: []string{"p/app"}}, waits: true, run: ok}
 	env := newEnv(t, f)
 	env.RegisterDelayedCallback(func() { env.SignalWorkflow(SignalLock, nil) }, time.Minute)
-	env.ExecuteWorkflow(Build, Input{ExecutionID: "e"})
+	env.ExecuteWorkflow(BuildWorkflow, Input{ExecutionID: "e"})
 	require.Equal(t, models.StatusOK, outcome(t, env).Status)
 	require.Equal(t, []string{"p/app"}, f.asked)
 }
@@ -147,7 +161,7 @@ func TestBuildThatDeploysWaitsForWhatItsPlansName(t *testing.T) {
 func TestBuildWhosePlansCannotBeReadFails(t *testing.T) {
 	f := &fake{claim: ClaimResult{Claimed: true, Plan: true}, plan: PlanResult{Failed: &Outcome{Status: models.StatusFailed, Reason: "no plan at escape.yml"}}, run: ok}
 	env := newEnv(t, f)
-	env.ExecuteWorkflow(Build, Input{ExecutionID: "e"})
+	env.ExecuteWorkflow(BuildWorkflow, Input{ExecutionID: "e"})
 	require.Equal(t, Outcome{Status: models.StatusFailed, Reason: "no plan at escape.yml"}, outcome(t, env))
 }
 
@@ -159,7 +173,7 @@ func TestR1LostWorkersEndAsFailed(t *testing.T) {
 		return Outcome{}, temporal.NewTimeoutError(heartbeatTimeout, errors.New("lost"))
 	}}
 	env := newEnv(t, f)
-	env.ExecuteWorkflow(Build, Input{ExecutionID: "e"})
+	env.ExecuteWorkflow(BuildWorkflow, Input{ExecutionID: "e"})
 	out := outcome(t, env)
 	require.Equal(t, models.StatusFailed, out.Status)
 	require.Contains(t, out.Reason, "lost")
@@ -301,7 +315,7 @@ func TestStatusIsASearchAttributeOfWhatDidNotEndWell(t *testing.T) {
 		env := newEnv(t, f)
 		asked := 0
 		env.OnUpsertTypedSearchAttributes(mock.Anything).Run(func(mock.Arguments) { asked++ }).Return(nil).Maybe()
-		env.ExecuteWorkflow(Build, Input{ExecutionID: "e", Attributes: c.attributes})
+		env.ExecuteWorkflow(BuildWorkflow, Input{ExecutionID: "e", Attributes: c.attributes})
 		require.Equal(t, c.status, outcome(t, env).Status)
 		require.Equal(t, c.want, asked)
 	}
