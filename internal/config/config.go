@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/netip"
 	"net/url"
@@ -211,15 +212,18 @@ func expected(t reflect.Type) string {
 const systemDataDir = "/var/lib/slipway"
 
 // defaultDataDir is where data goes that nobody has named a place for. Whoever starts a server on an SQLite file need not be
-// allowed to write anywhere else. A key that is in the system's folder already is never left behind: without it nothing that
-// is sealed could be read.
-func (c *Config) defaultDataDir() string {
+// allowed to write anywhere else. What is in the system's folder already is never left behind: the key, without which nothing
+// that is sealed could be read, the files of packages, and the keys of the hosts that were accepted. A folder that cannot be
+// looked into counts as one that has them, so that the server fails over it instead of beginning anew elsewhere.
+func (c *Config) defaultDataDir(system string) string {
 	path, ok := c.sqlitePath()
 	if !ok {
-		return systemDataDir
+		return system
 	}
-	if _, err := os.Stat(filepath.Join(systemDataDir, keysetFile)); err == nil {
-		return systemDataDir
+	for _, name := range []string{keysetFile, "files", "known_hosts"} {
+		if _, err := os.Stat(filepath.Join(system, name)); !errors.Is(err, fs.ErrNotExist) {
+			return system
+		}
 	}
 	if dir, err := filepath.Abs(filepath.Dir(path)); err == nil {
 		return dir
@@ -290,7 +294,7 @@ func (c *Config) Check() error {
 		bad("SLIPWAY_DATABASE_URL must start with postgres:// or sqlite:")
 	}
 	if c.DataDir == "" {
-		c.DataDir = c.defaultDataDir()
+		c.DataDir = c.defaultDataDir(systemDataDir)
 	}
 	if c.StorageURL == "" {
 		c.StorageURL = (&url.URL{Scheme: "file", Path: filepath.Join(c.DataDir, "files")}).String()

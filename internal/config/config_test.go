@@ -101,6 +101,24 @@ func TestDataLiesBesideAnSQLiteFile(t *testing.T) {
 	require.Equal(t, "/var/lib/slipway", c.DataDir)
 }
 
+// What an installation has in the system's folder is not left behind by an upgrade, whatever else is configured.
+func TestDataOfAnInstallationStaysInTheSystemFolder(t *testing.T) {
+	beside := t.TempDir()
+	c := &Config{DatabaseURL: Secret("sqlite:" + filepath.Join(beside, "a.db")), KeyFile: "/etc/slipway/keyset.json"}
+	require.Equal(t, beside, c.defaultDataDir(filepath.Join(t.TempDir(), "none")))
+	empty := t.TempDir()
+	require.Equal(t, beside, c.defaultDataDir(empty), "a folder that a package made holds nothing yet")
+	for _, name := range []string{"files", "known_hosts", "keyset.json"} {
+		system := t.TempDir()
+		require.NoError(t, os.Mkdir(filepath.Join(system, name), 0o700))
+		require.Equal(t, system, c.defaultDataDir(system), name)
+	}
+	// What cannot be looked at may be there: better to fail over it than to begin anew somewhere else.
+	blocked := filepath.Join(t.TempDir(), "blocked")
+	require.NoError(t, os.WriteFile(blocked, nil, 0o600))
+	require.Equal(t, filepath.Join(blocked, "slipway"), c.defaultDataDir(filepath.Join(blocked, "slipway")))
+}
+
 func TestUnknownMembersOfTheFileAreRefused(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "slipway.yaml")
 	require.NoError(t, os.WriteFile(file, []byte("database: x\n"), 0o600))
