@@ -2,6 +2,7 @@ package models
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"slipway/internal/rsql"
@@ -141,7 +142,7 @@ func checkTried(n rsql.Node, tried *int) error {
 		}
 		if *tried++; *tried > maxTried {
 			return &rsql.Error{Code: rsql.CodeTooComplex, Position: n.Position, Expected: []string{fmt.Sprintf("at most %d", maxTried)},
-				Detail: "too many patterns of image tags, of image labels and of the middle of digests"}
+				Detail: "too many patterns of image tags, of image labels and of digests without their first three digits"}
 		}
 	}
 	for _, part := range parts {
@@ -151,6 +152,10 @@ func checkTried(n rsql.Node, tried *int) error {
 	}
 	return nil
 }
+
+// digestStart is what a pattern must begin with to have the index find few digests: fewer digits are those of many, and what
+// cannot begin a digest is no use to anybody.
+var digestStart = regexp.MustCompile(`^sha(256|512):[0-9a-f]{3}`)
 
 // isTried says that a comparison looks for what no index finds.
 func isTried(c *rsql.Comparison) bool {
@@ -163,7 +168,7 @@ func isTried(c *rsql.Comparison) bool {
 		term := strings.Trim(v.Text, "*")
 		return len(term) >= insideDigits && digestTerm.MatchString(rsql.Fold(term)) && !strings.Contains(term, ":")
 	case "config_digest", "manifest_digest", "index_digest":
-		return len(v.Wildcards) > 0 && v.Wildcards[0] == 0
+		return len(v.Wildcards) > 0 && !digestStart.MatchString(rsql.Fold(v.Text[:v.Wildcards[0]]))
 	case "image_tag", "image_labels":
 		return len(v.Wildcards) > 0
 	}
