@@ -191,7 +191,7 @@ func (s *surface) addBuild(ctx context.Context, r *buildCreate) (*Build, error) 
 	if err := s.fillBuild(ctx, b, &r.Body); err != nil {
 		return nil, err
 	}
-	if err := checkWebhookSecret("webhook_secret", r.Body.WebhookSecret); err != nil {
+	if err := readWebhookSecret("webhook_secret", r.Body.WebhookSecret); err != nil {
 		return nil, err
 	}
 	secrets := models.BuildSecrets{EscapeAuthToken: r.Body.EscapeAuthToken, WebhookSecret: r.Body.WebhookSecret}
@@ -305,7 +305,7 @@ func (s *surface) updateBuild(ctx context.Context, r *buildUpdate) (*Build, erro
 	if err := s.fillBuild(ctx, b, &r.Body); err != nil {
 		return nil, err
 	}
-	if err := checkWebhookSecret("webhook_secret", r.Body.WebhookSecret); err != nil {
+	if err := readWebhookSecret("webhook_secret", r.Body.WebhookSecret); err != nil {
 		return nil, err
 	}
 	secrets := models.BuildSecrets{EscapeAuthToken: r.Body.EscapeAuthToken, WebhookSecret: r.Body.WebhookSecret}

@@ -258,7 +258,7 @@ func (s *surface) fillPipeline(ctx context.Context, p *models.Pipeline, body *Pi
 		}
 	}
 	for i, t := range body.Triggers {
-		if err := checkWebhookSecret(fmt.Sprintf("triggers[%d].webhook_secret", i), t.WebhookSecret); err != nil {
+		if err := readWebhookSecret(fmt.Sprintf("triggers[%d].webhook_secret", i), t.WebhookSecret); err != nil {
 			return err
 		}
 	}

@@ -186,12 +186,13 @@ func (s *surface) pushedTo(ctx context.Context, p *models.Pipeline, what push) (
 	return nil, !any, nil
 }
 
-// checkWebhookSecret refuses what could never sign anything.
-func checkWebhookSecret(field string, secret *string) error {
+// readWebhookSecret drops the line break that a file ends with, and refuses what could never sign anything.
+func readWebhookSecret(field string, secret *string) error {
 	if secret == nil || *secret == "" {
 		return nil
 	}
-	lines := strings.Split(strings.TrimSuffix(*secret, "\n"), "\n")
+	*secret = strings.TrimSuffix(*secret, "\n")
+	lines := strings.Split(*secret, "\n")
 	if len(lines) > 2 || slices.Contains(lines, "") {
 		return problem.BadField(field, "expected one secret, or two of them, one a line")
 	}

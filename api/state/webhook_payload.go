@@ -176,15 +176,18 @@ func cut(text string, n int) string {
 	return text
 }
 
-// signed says whether the payload carries a signature made with one of the secrets, of which there are two, one a line, while
-// a secret is changed.
-func signed(h http.Header, body []byte, secrets string) bool {
-	for secret := range strings.Lines(secrets) {
-		if secret = strings.TrimSuffix(secret, "\n"); secret != "" && signedWith(h, body, secret) {
-			return true
-		}
+// signed says whether the payload carries a signature made with the secret, or with one of two, one a line, while a secret is
+// changed. Secrets that were stored before there could be two may have line breaks of their own: the whole text always
+// signs, and the lines only where they can be two secrets. A line of a key that somebody pasted is none.
+func signed(h http.Header, body []byte, secret string) bool {
+	if signedWith(h, body, secret) {
+		return true
 	}
-	return false
+	first, second, _ := strings.Cut(secret, "\n")
+	if first == "" || second == "" || strings.Contains(second, "\n") {
+		return false
+	}
+	return signedWith(h, body, first) || signedWith(h, body, second)
 }
 
 // signedWith says whether the payload carries a signature made with secret: HMAC-SHA256 over the raw bytes, Slipway's own,

@@ -1,6 +1,7 @@
 package state_test
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"slipway/models"
 )
 
 // hook sends a webhook with headers as name, value pairs.
@@ -170,14 +173,46 @@ func TestS12SignedWebhooks(t *testing.T) {
 	send("old", "signing-secret").id()
 	send("new", "new-secret").id()
 	hook(k, path, body, "X-Gitlab-Event", "Push Hook", "X-Gitlab-Token", "new-secret").id()
-	for _, no := range []string{"new-secret\nsigning-secret", "", "\n", "new-secretsigning-secret"} {
+	for _, no := range []string{"", "\n", "new-secretsigning-secret", "new-secret\n"} {
 		send("no", no).is(http.StatusNotFound)
 	}
-	set("new-secret").ok()
+	set("new-secret\n").ok() // as a file is sent that an editor has written
 	send("old again", "signing-secret").is(http.StatusNotFound)
 	send("new again", "new-secret").id()
 	for _, bad := range []string{"a\nb\nc", "\n", "a\n\n", "\nb"} {
 		require.Contains(t, set(bad).is(http.StatusBadRequest), "expected one secret, or two of them, one a line")
+	}
+}
+
+// Secrets that were stored before there could be two, one a line, sign as they did: with all their line breaks.
+func TestS12StoredSecretsWithLineBreaks(t *testing.T) {
+	k := onSQLite(t)
+	k.shop()
+	ctx := context.Background()
+	created := k.as("olga").post(devBuilds, aBuild("web")).object()
+	path, body := devBuilds+"webhook/"+created["webhook_token"].(string), payload(t, "github")
+	for _, c := range []struct {
+		stored    string
+		good, bad []string
+	}{
+		{"abc\n", []string{"abc\n"}, []string{"abc", ""}},
+		{"\nabc", []string{"\nabc"}, []string{"abc", ""}},
+		{"BEGIN\nkey\nEND\n", []string{"BEGIN\nkey\nEND\n"}, []string{"BEGIN", "key", "END", ""}},
+		{"BEGIN\nkey\nEND", []string{"BEGIN\nkey\nEND"}, []string{"BEGIN", "key", "END"}},
+		{"one\ntwo", []string{"one\ntwo", "one", "two"}, []string{"onetwo", "one\n"}},
+	} {
+		b, err := k.store.BuildByID(ctx, created["id"].(string))
+		require.NoError(t, err)
+		require.NoError(t, k.store.UpdateBuild(ctx, b, models.BuildSecrets{WebhookSecret: &c.stored}))
+		send := func(secret string) *answer {
+			return hook(k, path, body, "X-GitHub-Event", "push", "X-GitHub-Delivery", hex.EncodeToString([]byte(c.stored+secret)), "X-Hub-Signature-256", "sha256="+sign(body, secret))
+		}
+		for _, secret := range c.good {
+			send(secret).id()
+		}
+		for _, secret := range c.bad {
+			send(secret).is(http.StatusNotFound)
+		}
 	}
 }
 
