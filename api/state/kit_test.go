@@ -102,7 +102,7 @@ func newKit(t testing.TB, url string) *kit {
 			PublicURL: "https://slipway.example.com",
 			Codec:     executions.NewCodec(sealer),
 			// Nothing is sent here: there is no worker.
-			Deliveries: deliveries.New(deliveries.Options{Store: store, Client: k.temporal, Sealer: sealer}),
+			Deliveries: deliveries.New(deliveries.Options{Store: store, Client: k.temporal, Sealer: sealer, UploadHook: deliveries.UploadHook{URL: "https://events.example.com/"}}),
 			Schedules:  schedules.New(store, k.service, engine, k.temporal, slog.New(slog.DiscardHandler)),
 		}),
 	}

@@ -52,6 +52,10 @@ func notifyAndRedeliver(k *kit, olga *caller) {
 		Body: "{}", Secret: models.DeliverySecret{URL: "https://example.com/"}})
 	require.NoError(k.t, err)
 	olga.post("/api/v1/slipway/namespaces/shop-ns/deliveries/"+end(k, models.DeliveryFilter{NamespaceID: n.ID})+"/redeliver", nil).is(http.StatusAccepted)
+	_, _, err = k.store.CreateDelivery(ctx, models.NewDelivery{Kind: models.DeliveryWebhook, Source: models.DeliveryOfHook, Event: "NEW_UPLOAD", Hook: models.HookOfInstallation,
+		Body: "{}", Secret: models.DeliverySecret{URL: "https://example.com/"}})
+	require.NoError(k.t, err)
+	k.as("admin").post("/api/v1/slipway/deliveries/"+end(k, models.DeliveryFilter{Hook: models.HookOfInstallation})+"/redeliver", nil).is(http.StatusAccepted)
 }
 
 func TestNotificationsShowNoSecret(t *testing.T) {
