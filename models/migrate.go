@@ -27,31 +27,38 @@ var migrations = []*gormigrate.Migration{
 	migration0011ReleaseSearch,
 	migration0012Assets,
 	migration0013InstallationDeliveries,
+	migration0014DeliverySteps,
 	migration0014State,
 }
 
 // Migrate brings the database to the newest schema. Several processes may call it at once: on PostgreSQL an advisory
 // lock lets one of them work while the others wait.
+//
+// There each migration is a transaction of its own. One for all would keep every lock on a table until the last has run:
+// processes of the version before would wait for all of it, and one that changes two of the tables would be in a deadlock
+// with it. Where a migration fails, those before it stay, and the next call goes on from there.
 func (s *Store) Migrate(ctx context.Context) error {
-	run := func(g *gorm.DB) error {
-		return gormigrate.New(g, &gormigrate.Options{TableName: "migrations", IDColumnName: "id", IDColumnSize: 100, UseTransaction: false}, migrations).Migrate()
+	run := func(g *gorm.DB, list []*gormigrate.Migration) error {
+		return gormigrate.New(g, &gormigrate.Options{TableName: "migrations", IDColumnName: "id", IDColumnSize: 100, UseTransaction: false}, list).Migrate()
 	}
 	if s.dialect == SQLite {
-		if err := run(s.writer(ctx)); err != nil {
+		if err := run(s.writer(ctx), migrations); err != nil {
 			return fmt.Errorf("migrate: %w", err)
 		}
 		return nil
 	}
 	h := fnv.New64a()
 	_, _ = h.Write([]byte("slipway migrations"))
-	err := s.writer(ctx).Transaction(func(g *gorm.DB) error {
-		if err := g.Exec("SELECT pg_advisory_xact_lock(?)", int64(h.Sum64()>>1)).Error; err != nil {
-			return err
+	for i, m := range migrations {
+		err := s.writer(ctx).Transaction(func(g *gorm.DB) error {
+			if err := g.Exec("SELECT pg_advisory_xact_lock(?)", int64(h.Sum64()>>1)).Error; err != nil {
+				return err
+			}
+			return run(g, migrations[i:i+1])
+		})
+		if err != nil {
+			return fmt.Errorf("migrate to %s: %w", m.ID, err)
 		}
-		return run(g)
-	})
-	if err != nil {
-		return fmt.Errorf("migrate: %w", err)
 	}
 	return nil
 }

@@ -16,12 +16,6 @@ var migration0014State = &gormigrate.Migration{
 	ID: "0014_state",
 	Migrate: func(tx *gorm.DB) error {
 		for _, q := range []string{
-			// The defaults are for processes of the version before.
-			"ALTER TABLE schedule_runs ADD COLUMN asked_by_kind VARCHAR(32) NOT NULL DEFAULT ''",
-			"ALTER TABLE schedule_runs ADD COLUMN asked_by_id VARCHAR(36) NOT NULL DEFAULT ''",
-			"ALTER TABLE schedule_runs ADD COLUMN asked_by_name VARCHAR(200) NOT NULL DEFAULT ''",
-			// The removal of old deliveries looks for the steps that ran as one.
-			"CREATE INDEX idx_execution_steps_delivery ON execution_steps (delivery_id) WHERE delivery_id <> ''",
 			"UPDATE execution_steps SET delivery_id = '' WHERE delivery_id <> '' AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.id = execution_steps.delivery_id)",
 			`UPDATE confirmations SET approvals = 2 WHERE status = 'pending' AND four_eyes AND approvals < 2
 				AND ("user" = '' OR team <> '')
@@ -31,7 +25,20 @@ var migration0014State = &gormigrate.Migration{
 				return err
 			}
 		}
-		return fillListeners0014(tx)
+		if err := fillListeners0014(tx); err != nil {
+			return err
+		}
+		// Last: nobody can read the table from here on. The defaults are for processes of the version before.
+		for _, q := range []string{
+			"ALTER TABLE schedule_runs ADD COLUMN asked_by_kind VARCHAR(32) NOT NULL DEFAULT ''",
+			"ALTER TABLE schedule_runs ADD COLUMN asked_by_id VARCHAR(36) NOT NULL DEFAULT ''",
+			"ALTER TABLE schedule_runs ADD COLUMN asked_by_name VARCHAR(200) NOT NULL DEFAULT ''",
+		} {
+			if err := tx.Exec(q).Error; err != nil {
+				return err
+			}
+		}
+		return nil
 	},
 }
 
