@@ -3,7 +3,9 @@ package activities
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -27,6 +29,7 @@ type Here struct {
 	// Queue is the task queue that this process alone serves, for the activities that follow.
 	Queue string
 
+	log      *slog.Logger
 	slots    chan struct{}
 	stopping chan struct{} // closed when the worker stops
 	once     sync.Once
@@ -35,8 +38,8 @@ type Here struct {
 }
 
 // NewHere makes room for so many builds at once.
-func NewHere(queue string, builds int) *Here {
-	return &Here{Queue: queue, slots: make(chan struct{}, builds), stopping: make(chan struct{}), running: map[string]*begun{}}
+func NewHere(queue string, builds int, log *slog.Logger) *Here {
+	return &Here{Queue: queue, log: log, slots: make(chan struct{}, builds), stopping: make(chan struct{}), running: map[string]*begun{}}
 }
 
 // begun is an attempt at a build that was begun in a local activity.
@@ -75,12 +78,31 @@ func (h *Here) begin(ctx context.Context, id string, run func(context.Context, p
 	h.running[id] = b
 	go func() {
 		defer stop(nil)
-		b.out, b.err = run(ctx, pulse{activity: workflows.ActivityBuild, follow: b.follow})
-		<-h.slots
-		close(b.done)
-		h.forget(id, b)
+		defer func() {
+			<-h.slots
+			h.forget(id, b)
+			close(b.done)
+		}()
+		b.out, b.err = h.recovered(ctx, id, func() (workflows.Outcome, error) {
+			return run(ctx, pulse{activity: workflows.ActivityBuild, follow: b.follow})
+		})
 	}()
 	return b
+}
+
+// errPanic ends an attempt that panicked. What it says stands in the log of the worker alone.
+var errPanic = errors.New("a panic in Slipway ended the attempt; the worker's log has its stack")
+
+// recovered runs an attempt and makes an error of a panic. The SDK does so for activities, but these goroutines are not its
+// own: one build would end the whole worker.
+func (h *Here) recovered(ctx context.Context, id string, run func() (workflows.Outcome, error)) (out workflows.Outcome, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			h.log.ErrorContext(ctx, "a build panicked", "execution", id, "panic", v, "stack", string(debug.Stack()))
+			out, err = workflows.Outcome{}, errPanic
+		}
+	}()
+	return run()
 }
 
 // forget forgets an attempt that has ended; one whose end somebody is about to ask for, after the time that it may take to.

@@ -1,8 +1,10 @@
 package activities
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,7 +15,7 @@ import (
 
 // One attempt at an execution runs here at a time, and no more than there is room for.
 func TestHereRunsEachExecutionOnce(t *testing.T) {
-	h := NewHere("builds@here", 1)
+	h := NewHere("builds@here", 1, slog.New(slog.DiscardHandler))
 	release := make(chan struct{})
 	runs := 0
 	run := func(context.Context, pulse) (workflows.Outcome, error) {
@@ -34,9 +36,26 @@ func TestHereRunsEachExecutionOnce(t *testing.T) {
 	require.Equal(t, 2, runs)
 }
 
+// R1: a build that panics fails like any other, and takes nothing down with it.
+func TestR1ABuildThatPanics(t *testing.T) {
+	var said bytes.Buffer
+	h := NewHere("builds@here", 1, slog.New(slog.NewTextHandler(&said, nil)))
+	panics := func(context.Context, pulse) (workflows.Outcome, error) { panic("the ground opens") }
+	one := h.begin(t.Context(), "one", panics)
+	<-one.done
+	require.ErrorContains(t, one.err, "panic")
+	require.NotContains(t, one.err.Error(), "the ground opens", "what it was about may be secret")
+	require.Contains(t, said.String(), "the ground opens")
+	require.Contains(t, said.String(), "TestR1ABuildThatPanics", "the stack")
+	// There is room again, and the next attempt is a new one.
+	two := h.begin(t.Context(), "one", panics)
+	require.NotSame(t, one, two)
+	<-two.done
+}
+
 // R12: a worker that stops begins nothing more, and ends what nobody has followed.
 func TestR12HereStops(t *testing.T) {
-	h := NewHere("builds@here", 2)
+	h := NewHere("builds@here", 2, slog.New(slog.DiscardHandler))
 	running := h.begin(t.Context(), "one", func(ctx context.Context, _ pulse) (workflows.Outcome, error) {
 		<-ctx.Done()
 		return workflows.Outcome{}, context.Cause(ctx)
@@ -51,7 +70,7 @@ func TestR12HereStops(t *testing.T) {
 
 // The end of an attempt that somebody was sent for is kept for them.
 func TestHereKeepsTheEndForWhoAsks(t *testing.T) {
-	h := NewHere("builds@here", 1)
+	h := NewHere("builds@here", 1, slog.New(slog.DiscardHandler))
 	release := make(chan struct{})
 	b := h.begin(t.Context(), "one", func(context.Context, pulse) (workflows.Outcome, error) {
 		<-release

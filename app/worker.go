@@ -88,7 +88,7 @@ func (a *App) StartWorker(ctx context.Context, o WorkerOptions) (_ *Worker, err 
 		Inventory: a.inventoryFor, Sources: activities.Repositories{Fetcher: fetcher}, Fetcher: fetcher, Metrics: a.metrics, Log: a.Log, Tracer: a.tracer,
 		Limits: activities.ScriptLimits{Timeout: a.Config.ScriptTimeout, Grace: a.Config.ScriptGrace, Output: a.Config.ScriptOutput},
 		// Named after this process, so that nobody else serves it.
-		Here:    activities.NewHere(workflows.QueueBuilds+"@"+models.NewID(), a.Config.Scripts),
+		Here:    activities.NewHere(workflows.QueueBuilds+"@"+models.NewID(), a.Config.Scripts, a.Log),
 		Version: strings.TrimPrefix(buildinfo.Version, "v"), CacheDir: filepath.Join(a.Config.DataDir, "packages"), PublicURL: a.Config.PublicURL,
 	}
 	if o.Sources != nil {
