@@ -60,6 +60,8 @@ func (a *Scripts) run(ctx context.Context, in workflows.Input, p pulse, f work) 
 // try runs f for an execution, in a fresh workspace, with a log, heartbeats and the ways to be cancelled, and turns what
 // comes of it into an outcome. Errors are for what another try may mend: then the server gives the work to a worker again.
 func (a *Scripts) try(ctx context.Context, in workflows.Input, p pulse, ends bool, f work) (workflows.Outcome, error) {
+	ctx, kill := runner.WithKill(ctx)
+	defer kill(nil)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if end, ok := ctx.Deadline(); ok && time.Until(end) > time.Hour {
@@ -70,7 +72,7 @@ func (a *Scripts) try(ctx context.Context, in workflows.Input, p pulse, ends boo
 		defer free()
 	}
 	// From the beginning: with the database away, the first question may take longer than the heartbeat timeout.
-	beats := a.heartbeat(ctx, cancel, p)
+	beats := a.heartbeat(ctx, cancel, kill, p)
 	defer beats()
 	stop := a.Service.OnCancel(in.ExecutionID, func() { cancel(errCancelled) })
 	defer stop()
@@ -319,13 +321,14 @@ func (t *attempt) say(level, message string) {
 }
 
 // heartbeat tells the server that the worker is alive, and ends the attempt when the server says that it was cancelled,
-// or does not answer for as long as it takes the server to give the work to another worker. The SDK's own heartbeats are
-// not used: they do not tell whether they were accepted. The function returned waits for the end of the last one.
+// or does not answer for as long as it takes the server to give the work to another worker: then its scripts are killed,
+// also those that were asked to end before and have their grace period. The SDK's own heartbeats are not used: they do not
+// tell whether they were accepted. The function returned waits for the end of the last one.
 //
 // The heartbeats go on when the attempt is cancelled or the worker stops: scripts then have a grace period, which may be
 // longer than the heartbeat timeout. Without them the server would take the worker for lost, the execution would show as
 // ended and its deployments would be free while its scripts still run.
-func (a *Scripts) heartbeat(ctx context.Context, cancel context.CancelCauseFunc, p pulse) (stop func()) {
+func (a *Scripts) heartbeat(ctx context.Context, cancel, kill context.CancelCauseFunc, p pulse) (stop func()) {
 	token := p.token
 	done := make(chan struct{})
 	ctx, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -345,7 +348,7 @@ func (a *Scripts) heartbeat(ctx context.Context, cancel context.CancelCauseFunc,
 			}
 			if token == nil {
 				if time.Since(last) >= Lease-heartbeatEvery/2 { // the next tick would be too late
-					cancel(givenUp{})
+					kill(errGivenUp)
 					return
 				}
 				continue
@@ -361,10 +364,10 @@ func (a *Scripts) heartbeat(ctx context.Context, cancel context.CancelCauseFunc,
 				cancel(errCancelled)
 				last = time.Now()
 			case errors.As(err, &gone):
-				cancel(givenUp{})
+				kill(errGivenUp)
 				return
 			case time.Since(last) > workflows.HeartbeatTimeout:
-				cancel(givenUp{})
+				kill(errGivenUp)
 				return
 			}
 		}
@@ -387,14 +390,6 @@ func pulseOf(ctx context.Context) pulse {
 	info := activity.GetInfo(ctx)
 	return pulse{activity: info.ActivityType.Name, token: info.TaskToken}
 }
-
-// givenUp is errGivenUp to the attempt and runner.ErrKill to the runner.
-type givenUp struct{}
-
-func (givenUp) Error() string { return errGivenUp.Error() }
-
-// Is makes errors.Is find both.
-func (givenUp) Is(target error) bool { return target == errGivenUp || target == runner.ErrKill }
 
 // logSink stores the chunks of a log and wakes its followers, at most five times a second.
 type logSink struct {

@@ -11,6 +11,7 @@ import (
 
 	"slipway/activities"
 	"slipway/internal/client"
+	"slipway/internal/config"
 	"slipway/internal/testenv"
 	"slipway/models"
 	"slipway/workflows"
@@ -47,6 +48,37 @@ func TestR1Partition(t *testing.T) {
 	s.lineAfter(build, "pid ", 1)
 	g.open(1)
 	s.ok(build)
+}
+
+// R1, R10: the same while a script that was cancelled has its grace period, however long that is: the server shows the
+// execution as ended and lets the next one at its deployment.
+func TestR1PartitionInTheGracePeriod(t *testing.T) {
+	t.Parallel()
+	server := testenv.TemporalServer(t)
+	s := newStack(t, stackOptions{temporal: server, tune: func(c *config.Config) { c.ScriptGrace = time.Minute }})
+	p := s.project("grace")
+	p.release()
+	stubborn := []string{"trap 'echo asked' TERM", "echo pid $$", "while :; do sleep 0.05; done"}
+	p.job("web", "", stubborn...)
+	p.build("build", stubborn...)
+	build, deploy := p.trigger("build"), p.deploy("web")
+	for _, ref := range []client.Ref{build, deploy} {
+		s.line(ref, "pid ")
+	}
+	s.followed(build)
+	for _, ref := range []client.Ref{build, deploy} {
+		require.NoError(t, s.client.Cancel(t.Context(), ref))
+		s.line(ref, "asked")
+	}
+	require.NoError(t, syscall.Kill(server.PID(), syscall.SIGSTOP))
+	began := time.Now()
+	await(t, "the scripts are killed", func() (bool, string) {
+		return len(processesOf(t, build.ID))+len(processesOf(t, deploy.ID)) == 0, ""
+	})
+	require.Less(t, time.Since(began), workflows.HeartbeatTimeout+4*time.Second)
+	require.NoError(t, syscall.Kill(server.PID(), syscall.SIGCONT))
+	s.reaches(build, models.StatusCancelled)
+	s.reaches(deploy, models.StatusCancelled)
 }
 
 // R12: a worker that is asked to stop waits for its scripts as long as it was told to, then gives builds to another

@@ -257,9 +257,23 @@ func (l *link) stop(script *run, grace time.Duration) {
 	_ = l.requests.Encode(request{ID: script.id, Stop: &stopRequest{Grace: grace}})
 }
 
-// ErrKill, as the cause of a context's end, lets Run send SIGKILL at once, without the grace period. It is for a worker
-// that may have been given up by the server: another one may be about to run the same script.
-var ErrKill = errors.New("killed at once")
+// killKey is where a context keeps the channel of WithKill.
+type killKey struct{}
+
+// WithKill gives a context and a function that ends it with a cause, and lets Run send SIGKILL at once, also where a script
+// has its grace period already because the context was cancelled or its time was over. It is for a worker that may have been
+// given up by the server: another one may be about to run the same script. Only the first call of kill counts.
+func WithKill(ctx context.Context) (_ context.Context, kill context.CancelCauseFunc) {
+	killed := make(chan struct{})
+	ctx, cancel := context.WithCancelCause(context.WithValue(ctx, killKey{}, (<-chan struct{})(killed)))
+	var once sync.Once
+	return ctx, func(cause error) {
+		once.Do(func() {
+			close(killed) // before the context ends: who sees the one sees the other
+			cancel(cause)
+		})
+	}
+}
 
 // ErrSilent says that a script was killed because this process stood still for longer than its lease. What the script
 // had done until then is unknown.
@@ -327,6 +341,8 @@ func (s *Supervisor) follow(ctx context.Context, l *link, script *run, c Command
 		timeout = timer.C
 	}
 	cancelled, broken := ctx.Done(), streams.broken
+	kill, _ := ctx.Value(killKey{}).(<-chan struct{})
+	var killed <-chan struct{} // kill, once the script has its grace period
 	var ended exitReply
 	for waiting := true; waiting; {
 		select {
@@ -338,13 +354,19 @@ func (s *Supervisor) follow(ctx context.Context, l *link, script *run, c Command
 		case <-cancelled:
 			// Only the first reason counts: what comes later is a consequence of it.
 			exit.Cancelled, cancelled, timeout, broken = true, nil, nil, nil
-			if errors.Is(context.Cause(ctx), ErrKill) {
-				grace = 0
+			select {
+			case <-kill:
+				l.stop(script, 0)
+			default:
+				killed = kill
+				l.stop(script, grace)
 			}
-			l.stop(script, grace)
+		case <-killed:
+			killed = nil
+			l.stop(script, 0)
 		case <-timeout:
 			exit.TimedOut, timeout, broken = true, nil, nil
-			cancelled = nil
+			cancelled, killed = nil, kill
 			l.stop(script, grace)
 		case <-broken:
 			exit.OutputLimit = streams.overLimit()

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -268,8 +267,8 @@ func TestR10CancelIgnored(t *testing.T) {
 func TestR1GivenUpWorkerKillsAtOnce(t *testing.T) {
 	s := startSupervisor(t, Options{})
 	out := newLines()
-	ctx, cancel := context.WithCancelCause(t.Context())
-	defer cancel(nil)
+	ctx, kill := WithKill(t.Context())
+	defer kill(nil)
 	c := sh(t, `trap 'echo term' TERM; echo ready; while :; do sleep 0.05; done`)
 	c.Grace = time.Hour
 	done := make(chan Exit, 1)
@@ -278,11 +277,41 @@ func TestR1GivenUpWorkerKillsAtOnce(t *testing.T) {
 		done <- exit
 	}()
 	require.Equal(t, "ready", out.next(t))
-	cancel(fmt.Errorf("given up: %w", ErrKill))
+	kill(errors.New("given up"))
 	exit := <-done
 	require.True(t, exit.Cancelled)
 	require.Equal(t, syscall.SIGKILL, exit.Signal)
 	require.Empty(t, out.lines, "there was no SIGTERM")
+}
+
+// R1, R10: one that is given up while its scripts have their grace period, after a cancellation or at the end of their time,
+// kills them too.
+func TestR1GivenUpInTheGracePeriod(t *testing.T) {
+	for _, timeout := range []time.Duration{0, 500 * time.Millisecond} {
+		s := startSupervisor(t, Options{})
+		out := newLines()
+		ctx, kill := WithKill(t.Context())
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		c := sh(t, `trap 'echo term' TERM; echo ready; while :; do sleep 0.05; done`)
+		c.Grace, c.Timeout = time.Hour, timeout
+		done := make(chan Exit, 1)
+		go func() {
+			exit, _ := s.Run(ctx, c, Combined(out))
+			done <- exit
+		}()
+		require.Equal(t, "ready", out.next(t))
+		if timeout == 0 {
+			cancel()
+		}
+		for out.next(t) != "term" { // the shell may speak of its child first
+		}
+		kill(nil)
+		exit := <-done
+		require.Equal(t, timeout == 0, exit.Cancelled)
+		require.Equal(t, timeout > 0, exit.TimedOut)
+		require.Equal(t, syscall.SIGKILL, exit.Signal)
+	}
 }
 
 // A leader that obeys does not save its children: they get the grace period, then SIGKILL.
