@@ -127,8 +127,9 @@ func options(o Options, queue string) sdk.Options {
 		so.LocalActivityWorkerOnly = true
 	case workflows.QueueBuilds:
 		// The task that gives a build to another worker, once its own is lost, is offered to the lost one first: five seconds
-		// by default, as much as the loss itself took to notice.
-		so.StickyScheduleToStartTimeout = time.Second
+		// by default, as much as the loss itself took to notice. The histories of builds are short, so a worker that is only
+		// busy loses little when another one reads them.
+		so.StickyScheduleToStartTimeout = 250 * time.Millisecond
 	case workflows.QueueDeployments:
 	default:
 		so.DisableWorkflowWorker = o.Register == nil

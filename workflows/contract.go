@@ -164,10 +164,10 @@ const (
 	HeartbeatTimeout = 5 * time.Second
 	// LocalTaskTimeout is the time that the server gives a worker for a workflow task of LocalBuildWorkflow, in which its
 	// scripts begin: when it has passed, another worker begins them. It is longer than a worker goes on that nobody hears.
-	LocalTaskTimeout = HeartbeatTimeout + time.Second
+	LocalTaskTimeout = HeartbeatTimeout
 	// localTime bounds ActivityBeginBuild, and is less than LocalTaskTimeout; followStart is how long the worker that began
 	// may take to follow.
-	localTime = 5 * time.Second
+	localTime = 4 * time.Second
 	// forEver is longer than any database is away.
 	forEver     = 10 * 365 * 24 * time.Hour
 	followStart = 3 * time.Second
