@@ -23,12 +23,46 @@ type waiter struct {
 // none. It reads in several queries: what it gives must be seen twice before anything is ended over it.
 //
 // An execution is stuck where everybody who has one of the places cannot end before something that is stuck. That is the
-// greatest such set: all that waits is taken for stuck, and what is found to go on is taken out until nothing changes.
+// greatest such set: all that waits is taken for stuck, and what is found to go on is taken out until nothing changes. What
+// a time limit ends does not wait for ever either.
 func (s *Store) FindDeadlock(ctx context.Context) (*Deadlock, error) {
-	stuck, names, err := s.waiters(ctx)
+	stuck, known, err := s.waiters(ctx)
 	if err != nil {
 		return nil, err
 	}
+	removeMoving(stuck)
+	// Snapshots are large: they are read only where something waits for ever but for its limits.
+	if err := s.removeLimited(ctx, stuck, known); err != nil {
+		return nil, err
+	}
+	removeMoving(stuck)
+	if len(stuck) == 0 {
+		return nil, nil
+	}
+	name := func(id string) string {
+		e := known[id]
+		return fmt.Sprintf("%s '%s' #%d", kindName(e.Kind), e.SubjectName, e.Number)
+	}
+	ids := slices.Sorted(maps.Keys(stuck))
+	partOf := func(holder string) string {
+		return ids[slices.IndexFunc(ids, func(id string) bool { return slices.Contains(stuck[id].above, holder) })]
+	}
+	youngest := ids[len(ids)-1]
+	var way []string
+	seen := map[string]bool{}
+	for id := youngest; !seen[id]; {
+		seen[id] = true
+		holder := stuck[id].holders[0]
+		part := partOf(holder)
+		way = append(way, fmt.Sprintf("%s waits for the place of %s, of which %s is a part", name(id), name(holder), name(part)))
+		id = part
+	}
+	return &Deadlock{ExecutionID: youngest, Reason: "it would wait for ever: " + strings.Join(way, "; ")}, nil
+}
+
+// removeMoving takes out what goes on: one of those that have the places has no part that is stuck. It changes nothing where
+// that has been done.
+func removeMoving(stuck map[string]*waiter) {
 	parts := map[string]int{} // how many that are stuck an execution has as its parts
 	count := func(w *waiter, by int) {
 		for _, id := range w.above {
@@ -48,30 +82,54 @@ func (s *Store) FindDeadlock(ctx context.Context) (*Deadlock, error) {
 			}
 		}
 	}
-	if len(stuck) == 0 {
-		return nil, nil
+}
+
+// removeLimited takes out what ends when the time limit of something above it has passed. The execution's own limit does
+// not count yet: it waits. Nor do limits above a phase that runs in any case: where the phase cleans up, the limit is over
+// or does not end it, and whether it does is not to be seen in the rows. To end one that a limit would have ended is better
+// than to let it wait for ever.
+func (s *Store) removeLimited(ctx context.Context, stuck map[string]*waiter, known map[string]Execution) error {
+	var above []string
+	for _, w := range stuck {
+		above = append(above, w.above...)
 	}
-	ids := slices.Sorted(maps.Keys(stuck))
-	partOf := func(holder string) string {
-		return ids[slices.IndexFunc(ids, func(id string) bool { return slices.Contains(stuck[id].above, holder) })]
+	if len(above) == 0 {
+		return nil
 	}
-	youngest := ids[len(ids)-1]
-	var way []string
-	seen := map[string]bool{}
-	for id := youngest; !seen[id]; {
-		seen[id] = true
-		holder := stuck[id].holders[0]
-		part := partOf(holder)
-		way = append(way, fmt.Sprintf("%s waits for the place of %s, of which %s is a part", names[id], names[holder], names[part]))
-		id = part
+	slices.Sort(above)
+	snapshots, err := all[Execution](s.reader(ctx).Select("id", "definition").Where("id IN ? AND kind = ?", slices.Compact(above), KindPipeline))
+	if err != nil {
+		return err
 	}
-	return &Deadlock{ExecutionID: youngest, Reason: "it would wait for ever: " + strings.Join(way, "; ")}, nil
+	definitions := map[string]PipelineDefinition{}
+	for _, e := range snapshots {
+		var d PipelineDefinition
+		if err := e.DefinitionInto(&d); err != nil {
+			return fmt.Errorf("execution %s: %w", e.ID, err)
+		}
+		definitions[e.ID] = d
+	}
+	for id, w := range stuck {
+		part := w.Execution
+		for _, up := range w.above {
+			d := definitions[up]
+			if slices.Contains(d.CleanUp(), part.ParentPhase) {
+				break
+			}
+			if d.Limits.TimeLimit > 0 {
+				delete(stuck, id)
+				break
+			}
+			part = known[up]
+		}
+	}
+	return nil
 }
 
 // waiters are the executions that wait for a place while they are parts of others, without those that somebody has
-// cancelled, by id; and the names of all that have to do with them.
-func (s *Store) waiters(ctx context.Context) (map[string]*waiter, map[string]string, error) {
-	const columns = "id, kind, subject_id, subject_name, number, parent_id, cancel_requested_at"
+// cancelled, by id; and all that have to do with them, by id.
+func (s *Store) waiters(ctx context.Context) (map[string]*waiter, map[string]Execution, error) {
+	const columns = "id, kind, subject_id, subject_name, number, parent_id, parent_phase, cancel_requested_at"
 	var list []Execution
 	if err := s.reader(ctx).Raw(`SELECT `+columns+` FROM executions WHERE parent_id <> '' AND status IN ? AND cancel_requested_at IS NULL
 		AND id IN (SELECT execution_id FROM deployment_locks WHERE deployment = '' AND granted_at IS NULL)`, openStatuses).Scan(&list).Error; err != nil || len(list) == 0 {
@@ -85,14 +143,17 @@ func (s *Store) waiters(ctx context.Context) (map[string]*waiter, map[string]str
 		subjects, missing = append(subjects, e.SubjectID), append(missing, e.ParentID)
 	}
 	var places []DeploymentLock
-	if err := s.reader(ctx).Where("environment_id IN ? AND deployment = '' AND granted_at IS NOT NULL", subjects).Find(&places).Error; err != nil {
+	if err := s.reader(ctx).Where("environment_id IN ? AND deployment = '' AND (granted_at IS NOT NULL OR execution_id IN ?)", subjects, slices.Collect(maps.Keys(found))).Find(&places).Error; err != nil {
 		return nil, nil, err
 	}
 	holders := map[string][]string{}
-	capacity := map[string]int{}
+	capacity := map[string]int{} // as the ticket of each that waits has it: that is what the queue goes by
 	for _, p := range places {
+		if p.GrantedAt == nil {
+			capacity[p.ExecutionID] = p.Capacity
+			continue
+		}
 		holders[p.EnvironmentID] = append(holders[p.EnvironmentID], p.ExecutionID)
-		capacity[p.EnvironmentID] = p.Capacity
 		missing = append(missing, p.ExecutionID)
 	}
 	for len(missing) > 0 {
@@ -112,7 +173,7 @@ func (s *Store) waiters(ctx context.Context) (map[string]*waiter, map[string]str
 	}
 	for id, w := range found {
 		w.holders = holders[w.SubjectID]
-		goesOn := len(w.holders) == 0 || len(w.holders) < capacity[w.SubjectID]
+		goesOn := capacity[id] == 0 || len(w.holders) < capacity[id] // 0: it has its place by now
 		for up := w.ParentID; up != "" && !goesOn; up = known[up].ParentID {
 			w.above = append(w.above, up)
 			goesOn = known[up].ID == "" || known[up].CancelRequestedAt != nil || len(w.above) > maxStarters
@@ -124,9 +185,5 @@ func (s *Store) waiters(ctx context.Context) (map[string]*waiter, map[string]str
 			delete(found, id)
 		}
 	}
-	names := map[string]string{}
-	for id, e := range known {
-		names[id] = fmt.Sprintf("%s '%s' #%d", kindName(e.Kind), e.SubjectName, e.Number)
-	}
-	return found, names, nil
+	return found, known, nil
 }

@@ -77,3 +77,73 @@ func TestR7CancelledPipelinesAreNoDeadlock(t *testing.T) {
 		require.Nil(t, d)
 	})
 }
+
+// What a time limit ends is left to it: those that wait for each other go on when it has passed. A limit that cannot reach
+// what waits is none: that of an execution that has not begun, or above a phase that also runs after the limit has passed.
+func TestR7TimeLimitsEndWhatWaits(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *Store, _ *clock) {
+		ctx := t.Context()
+		h := newShop(t, s)
+		h.limit(1, BusyQueue)
+		other, above := &Pipeline{ProjectID: h.project.ID, Name: "other", ProjectName: "shop"}, &Pipeline{ProjectID: h.project.ID, Name: "above", ProjectName: "shop"}
+		for _, p := range []*Pipeline{other, above} {
+			require.NoError(t, s.CreatePipeline(ctx, p))
+		}
+		_, err := s.SetLimits(ctx, KindPipeline, other.ID, h.pipeline.Limits)
+		require.NoError(t, err)
+		other.Limits = h.pipeline.Limits
+		// Each in the ring has the place that the part of the other waits for. The names are those of whose snapshots are
+		// limited, and of those that have one phase, which cleans up.
+		ring := func(limited, cleans string) *Deadlock {
+			var open []*Execution
+			run := func(name string, p *Pipeline, under *Execution) *Execution {
+				d := *p
+				if name == limited {
+					d.Limits.TimeLimit = MaxTimeLimit
+				}
+				if name == cleans {
+					d.Phases = []PipelinePhase{{RunAlways: true}}
+				}
+				h.pipeline = &d
+				e, err := h.trigger(KindPipeline, under)
+				require.NoError(t, err)
+				h.claim(e)
+				open = append(open, e)
+				return e
+			}
+			ship := *h.pipeline
+			top := run("top", above, nil)
+			holdsShip, holdsOther := run("holder", &ship, top), run("other", other, nil)
+			run("waiter", other, holdsShip)
+			run("last", &ship, holdsOther)
+			h.pipeline = &ship
+			d, err := s.FindDeadlock(ctx)
+			require.NoError(t, err)
+			if d != nil {
+				require.Equal(t, open[4].ID, d.ExecutionID)
+			}
+			for _, e := range open {
+				h.end(e)
+			}
+			return d
+		}
+		for _, c := range []struct {
+			limited, cleans string
+			ends            bool
+		}{
+			{"", "", false},
+			{"holder", "", true},
+			{"other", "", true},
+			{"top", "", true},
+			{"waiter", "", false},
+			{"last", "", false},
+			{"holder", "holder", false},
+			{"top", "holder", false},
+			{"top", "top", false},
+			{"holder", "top", true},
+			{"top", "waiter", true},
+		} {
+			require.Equal(t, c.ends, ring(c.limited, c.cleans) == nil, "%+v", c)
+		}
+	})
+}
