@@ -192,22 +192,35 @@ var errNotHere = temporal.NewNonRetryableApplicationError("the build does not ru
 // errStopped is why the attempts of a worker that stops end.
 var errStopped = errors.New("the worker was stopped")
 
-// FollowBuild waits for the end of a build that BeginBuild began in this worker. Its heartbeats are the attempt's.
+// FollowBuild waits for the end of a build that BeginBuild began in this worker. Its heartbeats are the attempt's, and so
+// is the limit of its time.
 func (a *Scripts) FollowBuild(ctx context.Context, in workflows.FollowInput) (workflows.Outcome, error) {
 	b := a.Here.find(in.ExecutionID)
 	if b == nil {
 		return workflows.Outcome{}, errNotHere
 	}
+	info := activity.GetInfo(ctx)
 	select {
-	case b.follow <- activity.GetInfo(ctx).TaskToken:
+	case b.follow <- info.TaskToken:
 		b.once.Do(func() { close(b.followed) })
 	case <-b.done:
 	}
 	if in.Cancelled {
 		b.stop(errCancelled)
 	}
+	return b.wait(ctx, info.Deadline)
+}
+
+// wait waits for the end of an attempt and ends it with ctx, and at the deadline a little earlier than the server would, as
+// try does with others: the attempt's own context has none, since it outlives the local activity that it began in.
+func (b *begun) wait(ctx context.Context, deadline time.Time) (workflows.Outcome, error) {
+	over := time.NewTimer(time.Until(deadline.Add(-2 * endingTime)))
+	defer over.Stop()
 	select {
 	case <-b.done:
+	case <-over.C:
+		b.stop(context.DeadlineExceeded)
+		<-b.done
 	case <-ctx.Done():
 		b.stop(errStopped)
 		<-b.done

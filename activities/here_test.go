@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -80,4 +81,15 @@ func TestHereKeepsTheEndForWhoAsks(t *testing.T) {
 	close(release)
 	<-b.done
 	require.Same(t, b, h.find("one"))
+}
+
+// The limit of a day holds for what began here too.
+func TestHereEndsWhatRunsTooLong(t *testing.T) {
+	h := NewHere("builds@here", 1, slog.New(slog.DiscardHandler))
+	b := h.begin(t.Context(), "one", func(ctx context.Context, _ pulse) (workflows.Outcome, error) {
+		<-ctx.Done()
+		return workflows.Outcome{}, context.Cause(ctx)
+	})
+	_, err := b.wait(t.Context(), time.Now().Add(2*endingTime))
+	require.ErrorIs(t, err, context.DeadlineExceeded, "of which the attempt makes that it ran longer than its limit")
 }

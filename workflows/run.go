@@ -3,6 +3,7 @@ package workflows
 import (
 	"errors"
 
+	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
@@ -154,6 +155,9 @@ func here(ctx workflow.Context, in Input) (Outcome, bool) {
 			q.Cancelled = true
 			err = workflow.ExecuteActivity(followOptions(clean, host), ActivityFollowBuild, q).Get(clean, &out)
 		}
+		if tooLong(err) && workflow.GetVersion(ctx, "limit-of-followed-builds", workflow.DefaultVersion, 1) == 1 {
+			return lost(ctx, err), true
+		}
 	}
 	switch {
 	case err == nil:
@@ -162,6 +166,12 @@ func here(ctx workflow.Context, in Input) (Outcome, bool) {
 		return lost(ctx, err), true
 	}
 	return Outcome{}, false
+}
+
+// tooLong says that an activity was ended because it ran for longer than it may.
+func tooLong(err error) bool {
+	var timeout *temporal.TimeoutError
+	return errors.As(err, &timeout) && timeout.TimeoutType() == enums.TIMEOUT_TYPE_START_TO_CLOSE
 }
 
 // claimed claims the execution's row for this run. It is the first thing that every workflow does; without the claim it

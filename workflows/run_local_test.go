@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
@@ -72,6 +73,23 @@ func TestR1ABuildWhoseWorkerIsLostIsAnyWorkers(t *testing.T) {
 	_, out, calls = localBuild(t, gives(Outcome{Host: "builds@one"}, nil), followed(Outcome{}, errors.New("lost")), gives(endedWell, nil))
 	require.Equal(t, Outcome{Status: models.StatusOK}, out)
 	require.Equal(t, []string{"begin", "follow", "run"}, calls, "neither of the first two is repeated")
+}
+
+// A build that was followed for as long as it may run is over, and not begun again.
+func TestABuildThatIsFollowedForTooLong(t *testing.T) {
+	timeout := temporal.NewTimeoutError(enums.TIMEOUT_TYPE_START_TO_CLOSE, nil)
+	f, out, calls := localBuild(t, gives(Outcome{Host: "builds@one"}, nil), followed(Outcome{}, timeout), never)
+	require.Equal(t, Outcome{Status: models.StatusFailed, Reason: "it ran longer than its time limit"}, out)
+	require.Equal(t, []string{"begin", "follow"}, calls)
+	require.Equal(t, []Outcome{out}, f.finished)
+	// The one that begins it has a limit of its own, which says nothing about the build.
+	_, out, calls = localBuild(t, gives(Outcome{}, timeout), unfollowed, gives(endedWell, nil))
+	require.Equal(t, Outcome{Status: models.StatusOK}, out)
+	require.Equal(t, []string{"begin", "run"}, calls)
+	// Neither do the heartbeats of a worker that was lost.
+	lost := temporal.NewHeartbeatTimeoutError(nil)
+	_, _, calls = localBuild(t, gives(Outcome{Host: "builds@one"}, nil), followed(Outcome{}, lost), gives(endedWell, nil))
+	require.Equal(t, []string{"begin", "follow", "run"}, calls)
 }
 
 // What could not be claimed takes the long way, and what was cancelled is ended by the workflow.
