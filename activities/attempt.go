@@ -335,6 +335,12 @@ func (a *Scripts) heartbeat(ctx context.Context, cancel, kill context.CancelCaus
 	go func() {
 		defer close(done)
 		last := time.Now()
+		var unfollowed <-chan time.Time
+		if token == nil {
+			lease := time.NewTimer(time.Until(p.since.Add(unfollowedLease)))
+			defer lease.Stop()
+			unfollowed = lease.C
+		}
 		tick := time.NewTicker(heartbeatEvery)
 		defer tick.Stop()
 		for {
@@ -342,15 +348,14 @@ func (a *Scripts) heartbeat(ctx context.Context, cancel, kill context.CancelCaus
 			case <-ctx.Done():
 				return
 			case token = <-p.follow:
-				last = time.Now()
+				last, unfollowed = time.Now(), nil
 				continue
+			case <-unfollowed:
+				kill(errGivenUp)
+				return
 			case <-tick.C:
 			}
 			if token == nil {
-				if time.Since(last) >= Lease-heartbeatEvery/2 { // the next tick would be too late
-					kill(errGivenUp)
-					return
-				}
 				continue
 			}
 			beat, free := context.WithTimeout(ctx, heartbeatEvery)
@@ -380,8 +385,9 @@ type pulse struct {
 	// activity is the name of the work, under which its tries are counted.
 	activity string
 	// token is the running activity's; nil where there is none yet, and follow gives it. An attempt that nobody follows
-	// within the lease is given up.
+	// is given up after unfollowedLease, from since on: when its work came to this worker, by the worker's clock.
 	token  []byte
+	since  time.Time
 	follow <-chan []byte
 }
 

@@ -17,8 +17,13 @@ import (
 )
 
 // waitHere is how long a workflow's task waits for the scripts of a build. What takes longer is followed by an activity,
-// which has to be there before the attempt is given up: within Lease of its beginning.
-const waitHere = 2 * time.Second
+// which has to be there before the attempt is given up. A shorter wait would make more activities, a longer one would end
+// builds where many are handed over at once.
+const waitHere = time.Second
+
+// unfollowedLease is how long such an attempt may go on that nobody follows, from when its work came to this worker. The
+// server counts from the dispatch, which was earlier.
+const unfollowedLease = waitHere + workflows.FollowStart
 
 // keepFor is how long the end of such an attempt is kept for the activity that asks for it: a busy server takes a while.
 const keepFor = 10 * time.Second
@@ -144,7 +149,7 @@ func (h *Here) Stop() { h.once.Do(func() { close(h.stopping) }) }
 // Followed waits, after Stop, until everything that runs here is followed by an activity, which ends with the worker as
 // others do; at most as long as one has to come.
 func (h *Here) Followed() {
-	late := time.NewTimer(Lease)
+	late := time.NewTimer(unfollowedLease)
 	defer late.Stop()
 	for _, b := range h.list() {
 		select {
@@ -167,11 +172,16 @@ func (h *Here) End() {
 // BeginBuild runs a build in the worker that has its workflow's task, as a local activity. Where it takes longer, the
 // outcome says where it goes on.
 func (a *Scripts) BeginBuild(ctx context.Context, in workflows.Input) (workflows.Outcome, error) {
-	b := a.Here.begin(ctx, in.ExecutionID, func(ctx context.Context, p pulse) (workflows.Outcome, error) { return a.build(ctx, in, p) })
+	// Both times count from when the workflow asked: where many do, it may have waited, and the server waits since then.
+	since := activity.GetInfo(ctx).ScheduledTime
+	b := a.Here.begin(ctx, in.ExecutionID, func(ctx context.Context, p pulse) (workflows.Outcome, error) {
+		p.since = since
+		return a.build(ctx, in, p)
+	})
 	if b == nil {
 		return workflows.Outcome{}, temporal.NewNonRetryableApplicationError("as many builds run here as may", "Busy", nil)
 	}
-	wait := time.NewTimer(waitHere)
+	wait := time.NewTimer(time.Until(since.Add(waitHere)))
 	defer wait.Stop()
 	select {
 	case <-b.done:

@@ -93,3 +93,24 @@ func TestHereEndsWhatRunsTooLong(t *testing.T) {
 	_, err := b.wait(t.Context(), time.Now().Add(2*endingTime))
 	require.ErrorIs(t, err, context.DeadlineExceeded, "of which the attempt makes that it ran longer than its limit")
 }
+
+// R1: whoever has to follow has as long to come as the server waits for them, and an attempt is given up well before the
+// server, which counts from the dispatch, gives it to another worker.
+func TestR1HandOverHasItsTime(t *testing.T) {
+	require.GreaterOrEqual(t, unfollowedLease, waitHere+workflows.FollowStart)
+	require.GreaterOrEqual(t, workflows.FollowStart, 2500*time.Millisecond)
+	require.GreaterOrEqual(t, workflows.LocalTaskTimeout-unfollowedLease, 1500*time.Millisecond)
+}
+
+// R1: what nobody has followed is given up a lease after its work came here, not after it began: the server has counted
+// since, while it waited in this worker.
+func TestR1TheLeaseCountsFromTheWorkItself(t *testing.T) {
+	a := &Scripts{}
+	causes := make(chan error, 1)
+	kill := func(cause error) { causes <- cause }
+	began := time.Now()
+	stop := a.heartbeat(t.Context(), nil, kill, pulse{since: began.Add(-unfollowedLease), follow: make(chan []byte)})
+	defer stop()
+	require.ErrorIs(t, <-causes, errGivenUp)
+	require.Less(t, time.Since(began), heartbeatEvery)
+}

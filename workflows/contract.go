@@ -165,12 +165,12 @@ const (
 	// LocalTaskTimeout is the time that the server gives a worker for a workflow task of LocalBuildWorkflow, in which its
 	// scripts begin: when it has passed, another worker begins them. It is longer than a worker goes on that nobody hears.
 	LocalTaskTimeout = HeartbeatTimeout
-	// localTime bounds ActivityBeginBuild, and is less than LocalTaskTimeout; followStart is how long the worker that began
-	// may take to follow.
+	// FollowStart is how long the worker that began them may take to follow.
+	FollowStart = 2500 * time.Millisecond
+	// localTime bounds ActivityBeginBuild, and is less than LocalTaskTimeout.
 	localTime = 4 * time.Second
 	// forEver is longer than any database is away.
-	forEver     = 10 * 365 * 24 * time.Hour
-	followStart = 3 * time.Second
+	forEver = 10 * 365 * 24 * time.Hour
 	// defaultTimeLimit bounds one attempt of a build or a deployment. The worker ends the attempt a little earlier: an
 	// attempt that timed out at the server would be repeated while it still runs.
 	defaultTimeLimit = 24 * time.Hour
@@ -207,7 +207,7 @@ func beginOptions(ctx workflow.Context) workflow.Context {
 func followOptions(ctx workflow.Context, host string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:              host,
-		ScheduleToStartTimeout: followStart,
+		ScheduleToStartTimeout: FollowStart,
 		StartToCloseTimeout:    defaultTimeLimit,
 		HeartbeatTimeout:       HeartbeatTimeout,
 		WaitForCancellation:    true,
