@@ -19,8 +19,8 @@ type waiter struct {
 }
 
 // FindDeadlock looks for executions that wait for each other: each waits for a place that its build, job or pipeline allows,
-// and whoever has such a place has a part that waits in the same way. It gives the youngest of them, nil where there are
-// none. It reads in several queries: what it gives must be seen twice before anything is ended over it.
+// and whoever has such a place has a part that waits in the same way. It gives the youngest of such a ring, nil where
+// there is none. It reads in several queries: what it gives must be seen twice before anything is ended over it.
 //
 // An execution is stuck where everybody who has one of the places cannot end before something that is stuck. That is the
 // greatest such set: all that waits is taken for stuck, and what is found to go on is taken out until nothing changes. What
@@ -47,17 +47,21 @@ func (s *Store) FindDeadlock(ctx context.Context) (*Deadlock, error) {
 	partOf := func(holder string) string {
 		return ids[slices.IndexFunc(ids, func(id string) bool { return slices.Contains(stuck[id].above, holder) })]
 	}
-	youngest := ids[len(ids)-1]
-	var way []string
-	seen := map[string]bool{}
-	for id := youngest; !seen[id]; {
-		seen[id] = true
-		holder := stuck[id].holders[0]
-		part := partOf(holder)
-		way = append(way, fmt.Sprintf("%s waits for the place of %s, of which %s is a part", name(id), name(holder), name(part)))
-		id = part
+	// The way from any of them ends in a ring. What leads there goes on when one in the ring has given way.
+	var ring []string
+	id := ids[0]
+	for ; !slices.Contains(ring, id); id = partOf(stuck[id].holders[0]) {
+		ring = append(ring, id)
 	}
-	return &Deadlock{ExecutionID: youngest, Reason: "it would wait for ever: " + strings.Join(way, "; ")}, nil
+	ring = ring[slices.Index(ring, id):]
+	youngest := slices.Index(ring, slices.Max(ring))
+	ring = slices.Concat(ring[youngest:], ring[:youngest])
+	var way []string
+	for _, id := range ring {
+		holder := stuck[id].holders[0]
+		way = append(way, fmt.Sprintf("%s waits for the place of %s, of which %s is a part", name(id), name(holder), name(partOf(holder))))
+	}
+	return &Deadlock{ExecutionID: ring[0], Reason: "it would wait for ever: " + strings.Join(way, "; ")}, nil
 }
 
 // removeMoving takes out what goes on: one of those that have the places has no part that is stuck. It changes nothing where
@@ -143,7 +147,7 @@ func (s *Store) waiters(ctx context.Context) (map[string]*waiter, map[string]Exe
 		subjects, missing = append(subjects, e.SubjectID), append(missing, e.ParentID)
 	}
 	var places []DeploymentLock
-	if err := s.reader(ctx).Where("environment_id IN ? AND deployment = '' AND (granted_at IS NOT NULL OR execution_id IN ?)", subjects, slices.Collect(maps.Keys(found))).Find(&places).Error; err != nil {
+	if err := s.reader(ctx).Where("environment_id IN ? AND deployment = '' AND (granted_at IS NOT NULL OR execution_id IN ?)", subjects, slices.Collect(maps.Keys(found))).Order("ticket").Find(&places).Error; err != nil {
 		return nil, nil, err
 	}
 	holders := map[string][]string{}

@@ -147,3 +147,46 @@ func TestR7TimeLimitsEndWhatWaits(t *testing.T) {
 		}
 	})
 }
+
+// What only waits for those that wait for each other goes on when one of them has given way: it is not the one to end, though
+// it is younger.
+func TestR7WhoWaitsForADeadlockIsLeft(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *Store, _ *clock) {
+		ctx := t.Context()
+		h := newShop(t, s)
+		h.limit(1, BusyQueue)
+		ship := h.pipeline
+		pipeline := func(name string, l Limits) *Pipeline {
+			p := &Pipeline{ProjectID: h.project.ID, Name: name, ProjectName: "shop"}
+			require.NoError(t, s.CreatePipeline(ctx, p))
+			_, err := s.SetLimits(ctx, KindPipeline, p.ID, l)
+			require.NoError(t, err)
+			p.Limits = l
+			return p
+		}
+		other, above := pipeline("other", ship.Limits), pipeline("above", Limits{})
+		run := func(p *Pipeline, under *Execution) *Execution {
+			h.pipeline = p
+			e, err := h.trigger(KindPipeline, under)
+			require.NoError(t, err)
+			h.claim(e)
+			return e
+		}
+		ship1, other1, above1 := run(ship, nil), run(other, nil), run(above, nil)
+		run(other, ship1)
+		last := run(ship, other1)
+		waits := run(ship, above1)
+		d, err := s.FindDeadlock(ctx)
+		require.NoError(t, err)
+		require.Equal(t, last.ID, d.ExecutionID)
+		require.NotContains(t, d.Reason, "above")
+		_, err = s.FinishExecution(ctx, last.ID, StatusFailed, d.Reason)
+		require.NoError(t, err)
+		d, err = s.FindDeadlock(ctx)
+		require.NoError(t, err)
+		require.Nil(t, d)
+		h.end(other1)
+		h.end(ship1)
+		require.False(t, h.admit(waits).Queued)
+	})
+}
