@@ -6,7 +6,9 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -40,7 +42,10 @@ func TestWritesOfProgressAreJoined(t *testing.T) {
 		waiting := func() int {
 			s.joins.mu.Lock()
 			defer s.joins.mu.Unlock()
-			return len(s.joins.waiting[h.env.ID])
+			if q := s.joins.queues[h.env.ID]; q != nil {
+				return len(q.waiting)
+			}
+			return 0
 		}
 		queued := func(n int) {
 			t.Helper()
@@ -50,13 +55,16 @@ func TestWritesOfProgressAreJoined(t *testing.T) {
 			}
 		}
 
-		// Somebody else's statement is under way.
-		underWay := func() {
+		// Somebody else's statement is under way, and not late.
+		s.joins.patience = time.Hour
+		underWay := func() *deploymentStatement {
 			s.joins.mu.Lock()
-			s.joins.waiting[h.env.ID] = nil
-			s.joins.mu.Unlock()
+			defer s.joins.mu.Unlock()
+			q := &deploymentQueue{}
+			s.joins.queues[h.env.ID] = q
+			return s.joins.begin(s, q, []*deploymentWrite{{row: deployment{EnvironmentID: h.env.ID}}})
 		}
-		underWay()
+		theirs := underWay()
 		errs := map[string]error{}
 		var mu sync.Mutex
 		var wg sync.WaitGroup
@@ -84,7 +92,7 @@ func TestWritesOfProgressAreJoined(t *testing.T) {
 			runtime.Gosched()
 		}
 		statements := countStatements(t, s)
-		s.joins.goOn(s, h.env.ID, s.joins.next(h.env.ID))
+		s.joins.goOn(s, s.joins.end(s, theirs))
 		wg.Wait()
 		require.Equal(t, 1, statements())
 		require.ErrorIs(t, errs["given up"], context.Canceled)
@@ -100,7 +108,7 @@ func TestWritesOfProgressAreJoined(t *testing.T) {
 		require.NotContains(t, e.Deployments, "never")
 
 		// One that cannot be written fails alone, and other environments wait for nobody.
-		underWay()
+		theirs = underWay()
 		other := &Environment{ProjectID: h.project.ID, Name: "other"}
 		require.NoError(t, s.CreateEnvironment(ctx, other))
 		require.NoError(t, put(ctx, other.ID, "web", "", "1"))
@@ -108,13 +116,142 @@ func TestWritesOfProgressAreJoined(t *testing.T) {
 		send(ctx, "good", h.env.ID, "good", "", "1")
 		by = strings.Repeat("a", 300)
 		send(ctx, "bad", h.env.ID, "bad", "", "1")
-		s.joins.goOn(s, h.env.ID, s.joins.next(h.env.ID))
+		s.joins.goOn(s, s.joins.end(s, theirs))
 		wg.Wait()
 		require.NoError(t, errs["good"])
 		require.ErrorContains(t, errs["bad"], "too long")
-		require.Empty(t, s.joins.waiting)
+		require.Empty(t, s.joins.queues)
 		by = "ann"
 		require.NoError(t, put(ctx, h.env.ID, "good", "", "2"), "who is alone waits for nobody")
+	})
+}
+
+// A row that somebody holds, for an import say, holds up the writes of its root only, whether or not they were joined.
+func TestWritesOfProgressGoPastARowThatIsHeld(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *Store, _ *clock) {
+		if s.joins == nil {
+			return // one writer
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		h := newShop(t, s)
+		put := func(s *Store, root, version string) error {
+			d := &state.Deployment{Release: "shop/" + root}
+			stage := d.EnsureStage(state.StageDeploy)
+			stage.Version, stage.Status = version, &state.Status{Code: state.RunningMainStep, UpdatedAt: s.Now()}
+			return s.PutDeployment(ctx, h.env.ID, root, []string{root}, "", d, "ann")
+		}
+		waiting := func(n int) {
+			for {
+				s.joins.mu.Lock()
+				q := s.joins.queues[h.env.ID]
+				ok := q != nil && len(q.waiting) >= n
+				s.joins.mu.Unlock()
+				if ok || ctx.Err() != nil {
+					return
+				}
+				runtime.Gosched()
+			}
+		}
+		held := func(while func()) {
+			require.NoError(t, s.Tx(ctx, func(tx *Store) error {
+				err := put(tx, "web", "held")
+				while()
+				return err
+			}))
+		}
+		version := func(root string) string {
+			e, err := s.EnvironmentState(t.Context(), h.env.ID)
+			require.NoError(t, err)
+			return e.Deployments[root].Stages[state.StageDeploy].Version
+		}
+		require.NoError(t, put(s, "web", "0"))
+
+		var wg sync.WaitGroup
+		var first, second error
+		held(func() {
+			wg.Go(func() { first = put(s, "web", "1") })
+			waiting(0)
+			wg.Go(func() { second = put(s, "web", "2") })
+			waiting(1)
+			for i := range 3 {
+				require.NoError(t, put(s, "other", fmt.Sprint(i)))
+			}
+			require.Equal(t, "2", version("other"))
+			require.Equal(t, "0", version("web"))
+		})
+		wg.Wait()
+		require.NoError(t, first)
+		require.NoError(t, second)
+		require.Equal(t, "2", version("web"), "a root's writes stay in order")
+
+		// As many as come at once are joined, and parted over the one row.
+		errs := make([]error, 4)
+		held(func() {
+			s.joins.mu.Lock()
+			q := &deploymentQueue{}
+			s.joins.queues[h.env.ID] = q
+			theirs := s.joins.begin(s, q, []*deploymentWrite{{row: deployment{EnvironmentID: h.env.ID}}})
+			theirs.timer.Stop()
+			s.joins.mu.Unlock()
+			var others sync.WaitGroup
+			for i, root := range []string{"a", "z", "web", "web"} {
+				in := &others
+				if root == "web" {
+					in = &wg
+				}
+				in.Go(func() { errs[i] = put(s, root, fmt.Sprint("joined", i)) })
+				waiting(i + 1)
+			}
+			s.joins.goOn(s, s.joins.end(s, theirs))
+			others.Wait()
+			require.Equal(t, "joined0", version("a"))
+			require.Equal(t, "joined1", version("z"))
+			require.NoError(t, put(s, "a", "newer"))
+			require.NoError(t, ctx.Err())
+		})
+		wg.Wait()
+		for _, err := range errs {
+			require.NoError(t, err)
+		}
+		require.Equal(t, []string{"newer", "joined1", "joined3"}, []string{version("a"), version("z"), version("web")})
+		left := func() int {
+			s.joins.mu.Lock()
+			defer s.joins.mu.Unlock()
+			return len(s.joins.queues)
+		}
+		for left() > 0 {
+			require.NoError(t, ctx.Err(), "nothing is under way any more")
+			runtime.Gosched()
+		}
+	})
+}
+
+// A write that panics holds up nobody, and one that panics for others is answered.
+func TestWritesOfProgressGoOnAfterAPanic(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *Store, _ *clock) {
+		if s.joins == nil {
+			return // one writer
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		h := newShop(t, s)
+		var broken atomic.Bool
+		f := &Faults{Before: func() error {
+			if broken.Load() {
+				panic("out of cheese")
+			}
+			return nil
+		}}
+		require.NoError(t, f.install(s.write))
+		row := deployment{EnvironmentID: h.env.ID, Root: "web", Path: "web", Content: []byte("{}"), UpdatedBy: "ann", UpdatedAt: s.Now()}
+		broken.Store(true)
+		require.Panics(t, func() { _ = s.joins.put(ctx, s, row) })
+		w := &deploymentWrite{row: row, done: make(chan error, 1)}
+		s.putTogether(ctx, &deploymentStatement{environmentID: h.env.ID, writes: []*deploymentWrite{w}})
+		require.ErrorContains(t, <-w.done, "out of cheese")
+		broken.Store(false)
+		require.NoError(t, s.joins.put(ctx, s, row))
 	})
 }
 

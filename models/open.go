@@ -68,7 +68,7 @@ func Open(ctx context.Context, address string, o Options) (*Store, error) {
 		if err := pool(g, o.MaxConnections); err != nil {
 			return nil, err
 		}
-		s.write, s.read, s.joins = g, g, &deploymentWrites{waiting: map[string][]*deploymentWrite{}}
+		s.write, s.read, s.joins = g, g, newDeploymentWrites()
 	case strings.HasPrefix(address, "sqlite:"):
 		s.dialect = SQLite
 		path := strings.TrimPrefix(address, "sqlite:")
