@@ -67,7 +67,7 @@ func (a *App) API() (*api.Server, error) {
 		apipackages.New(repositoryOptions),
 		inventory,
 		state.New(state.Options{Store: a.Store, Policy: a.Policy, Scopes: scopes, Authenticator: auth, Executions: a.Service, Queues: a.Queues(),
-			PublicURL: a.Config.PublicURL, Logger: a.Log}),
+			PublicURL: a.Config.PublicURL, NoAuthentication: a.Config.Auth == "none", Logger: a.Log}),
 		ownGroup,
 	}
 	var others []api.CrossOrigin

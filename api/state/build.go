@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"regexp"
 	"strings"
@@ -34,7 +35,7 @@ type Build struct {
 	PrivateKey string `json:"private_key,omitempty" validate:"max=20000"`
 	// UpdatePrivateKey must be set for a PUT to change the private key; an empty key then removes it.
 	UpdatePrivateKey bool `json:"update_private_key,omitempty"`
-	// EscapeAuthToken is kept where a PUT leaves it out.
+	// EscapeAuthToken is kept where a PUT leaves it out. One that is not valid is refused.
 	EscapeAuthToken *string `json:"escape_auth_token,omitempty" validate:"omitempty,max=2000"`
 	// WebhookSecret is what webhooks must be signed with; absent keeps it, "" removes it. Two of them, one a
 	// line, are both good while one takes the place of the other. Beyond the document.
@@ -194,6 +195,9 @@ func (s *surface) addBuild(ctx context.Context, r *buildCreate) (*Build, error) 
 	if err := readWebhookSecret("webhook_secret", r.Body.WebhookSecret); err != nil {
 		return nil, err
 	}
+	if err := s.checkInventoryToken(ctx, r.Body.EscapeAuthToken); err != nil {
+		return nil, err
+	}
 	secrets := models.BuildSecrets{EscapeAuthToken: r.Body.EscapeAuthToken, WebhookSecret: r.Body.WebhookSecret}
 	if r.Body.PrivateKey != "" {
 		secrets.PrivateKey = &r.Body.PrivateKey
@@ -261,6 +265,19 @@ func (s *surface) checkQueue(name string) error {
 	return problem.BadField("remote_escape_worker_url", "expected the name of a configured task queue: %s", strings.Join(s.Queues, ", "))
 }
 
+// checkInventoryToken refuses a token that each run of the build would fail with, as the worker does. It is not asked for where
+// every caller is an administrator.
+func (s *surface) checkInventoryToken(ctx context.Context, token *string) error {
+	if s.NoAuthentication || token == nil || *token == "" {
+		return nil
+	}
+	_, err := s.Store.SubjectOfToken(ctx, *token)
+	if errors.Is(err, models.ErrNotFound) {
+		return problem.BadField("escape_auth_token", "is not valid here: it is wrong, or has ended")
+	}
+	return err
+}
+
 type buildRequest struct {
 	environmentPath
 	Build string `path:"build" validate:"max=300"`
@@ -306,6 +323,9 @@ func (s *surface) updateBuild(ctx context.Context, r *buildUpdate) (*Build, erro
 		return nil, err
 	}
 	if err := readWebhookSecret("webhook_secret", r.Body.WebhookSecret); err != nil {
+		return nil, err
+	}
+	if err := s.checkInventoryToken(ctx, r.Body.EscapeAuthToken); err != nil {
 		return nil, err
 	}
 	secrets := models.BuildSecrets{EscapeAuthToken: r.Body.EscapeAuthToken, WebhookSecret: r.Body.WebhookSecret}

@@ -23,14 +23,16 @@ func aBuild(name string) map[string]any {
 		"force_overwrite": true, "override_namespace": "shop-ns", "providers": map[string]string{"pg": "infra/db"}, "push_release": true, "run_build": true, "run_deploy": true,
 		"run_destroy": true, "run_destroy_build": true, "run_destroy_deploy": true, "run_smoke": true, "run_tests": true, "skip_if_exists": true, "tag_git": true,
 		"variables": map[string]string{"a": "$(touch /tmp/x)"}}},
-		"steps_from_yml": false, "private_key": "-----BEGIN KEY-----", "escape_auth_token": "inventory-token", "webhook_secret": "signing-secret", "disabled": false}
+		"steps_from_yml": false, "private_key": "-----BEGIN KEY-----", "webhook_secret": "signing-secret", "disabled": false}
 }
 
 func TestBuilds(t *testing.T) {
 	onBoth(t, func(t *testing.T, k *kit) {
 		k.shop()
 		olga := k.as("olga")
-		created := olga.post(devBuilds, aBuild("web")).object()
+		asked := aBuild("web")
+		asked["escape_auth_token"] = k.tokens["rita"]
+		created := olga.post(devBuilds, asked).object()
 		require.Equal(t, "new", created["status"])
 		require.Equal(t, "shop", created["project"])
 		require.Equal(t, "dev", created["environment"])
@@ -72,18 +74,54 @@ func TestBuilds(t *testing.T) {
 			require.NotContains(t, string(b.SealedPrivateKey), "KEY")
 			return key + "|" + token + "|" + signing
 		}
-		require.Equal(t, "-----BEGIN KEY-----|inventory-token|signing-secret", secrets())
+		require.Equal(t, "-----BEGIN KEY-----|"+k.tokens["rita"]+"|signing-secret", secrets())
 		got["private_key"] = "other"
 		olga.put(devBuilds+"by-name/web/", got).ok()
-		require.Equal(t, "-----BEGIN KEY-----|inventory-token|signing-secret", secrets(), "the key needs update_private_key")
-		got["update_private_key"], got["escape_auth_token"], got["webhook_secret"] = true, "new-token", ""
+		require.Equal(t, "-----BEGIN KEY-----|"+k.tokens["rita"]+"|signing-secret", secrets(), "the key needs update_private_key")
+		got["update_private_key"], got["escape_auth_token"], got["webhook_secret"] = true, k.tokens["walter"], ""
 		olga.put(devBuilds+"by-name/web/", got).ok()
-		require.Equal(t, "other|new-token|", secrets())
+		require.Equal(t, "other|"+k.tokens["walter"]+"|", secrets())
 
 		k.as("walter").put(devBuilds+"by-name/web/", got).is(http.StatusForbidden)
 		k.as("walter").delete(devBuilds + "by-name/web/").is(http.StatusForbidden)
 		olga.delete(devBuilds + "by-name/web/").ok()
 		require.Equal(t, "the environment has no build 'web'", olga.get(devBuilds+"by-name/web/").is(http.StatusNotFound))
+	})
+}
+
+// A token that its build would fail with is refused when it is saved. One that was stored before does not stop other changes.
+func TestTokensOfBuildsAreCheckedWhenSaved(t *testing.T) {
+	onBoth(t, func(t *testing.T, k *kit) {
+		k.shop()
+		ctx, olga := context.Background(), k.as("olga")
+		rita, err := k.store.UserByName(ctx, "rita")
+		require.NoError(t, err)
+		row := &models.Token{SubjectKind: models.SubjectUser, SubjectID: rita.ID, Name: "revoked"}
+		revoked, err := k.store.CreateToken(ctx, row)
+		require.NoError(t, err)
+		with := func(token string) map[string]any {
+			b := aBuild("web")
+			b["escape_auth_token"] = token
+			return b
+		}
+		for _, token := range []string{"nonsense", strings.Repeat("x", len(revoked)), revoked[:len(revoked)-1] + "~"} {
+			require.Contains(t, olga.post(devBuilds, with(token)).is(http.StatusBadRequest), "escape_auth_token: is not valid here: it is wrong, or has ended")
+		}
+		olga.post(devBuilds, with(revoked)).ok()
+		require.NoError(t, k.store.RevokeToken(ctx, row.ID))
+		web := devBuilds + "by-name/web/"
+		require.Contains(t, olga.put(web, with(revoked)).is(http.StatusBadRequest), "escape_auth_token: is not valid here")
+		stored := func() string {
+			b, err := k.store.BuildByID(ctx, olga.get(web).object()["id"].(string))
+			require.NoError(t, err)
+			_, token, _, err := k.store.SecretsOf(b)
+			require.NoError(t, err)
+			return token
+		}
+		olga.put(web, olga.get(web).object()).ok()
+		require.Equal(t, revoked, stored())
+		olga.put(web, with("")).ok()
+		require.Empty(t, stored())
 	})
 }
 
