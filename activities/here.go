@@ -33,18 +33,19 @@ const keepFor = 10 * time.Second
 type Here struct {
 	// Queue is the task queue that this process alone serves, for the activities that follow.
 	Queue string
+	// Room is shared with the builds that come as activities.
+	Room *Room
 
 	log      *slog.Logger
-	slots    chan struct{}
 	stopping chan struct{} // closed when the worker stops
 	once     sync.Once
 	mu       sync.Mutex
 	running  map[string]*begun // by the execution's id
 }
 
-// NewHere makes room for so many builds at once.
+// NewHere makes room for so many builds at once, those included that come as activities.
 func NewHere(queue string, builds int, log *slog.Logger) *Here {
-	return &Here{Queue: queue, log: log, slots: make(chan struct{}, builds), stopping: make(chan struct{}), running: map[string]*begun{}}
+	return &Here{Queue: queue, log: log, Room: NewRoom(builds), stopping: make(chan struct{}), running: map[string]*begun{}}
 }
 
 // begun is an attempt at a build that was begun in a local activity.
@@ -72,9 +73,7 @@ func (h *Here) begin(ctx context.Context, id string, run func(context.Context, p
 		return nil
 	default:
 	}
-	select {
-	case h.slots <- struct{}{}:
-	default:
+	if !h.Room.take() {
 		return nil
 	}
 	// It outlives the local activity that it begins in.
@@ -84,7 +83,7 @@ func (h *Here) begin(ctx context.Context, id string, run func(context.Context, p
 	go func() {
 		defer stop(nil)
 		defer func() {
-			<-h.slots
+			h.Room.give()
 			h.forget(id, b)
 			close(b.done)
 		}()

@@ -16,7 +16,7 @@ import (
 
 // One attempt at an execution runs here at a time, and no more than there is room for.
 func TestHereRunsEachExecutionOnce(t *testing.T) {
-	h := NewHere("builds@here", 1, slog.New(slog.DiscardHandler))
+	h := NewHere("builds@here", 2, slog.New(slog.DiscardHandler))
 	release := make(chan struct{})
 	runs := 0
 	run := func(context.Context, pulse) (workflows.Outcome, error) {
@@ -40,7 +40,7 @@ func TestHereRunsEachExecutionOnce(t *testing.T) {
 // R1: a build that panics fails like any other, and takes nothing down with it.
 func TestR1ABuildThatPanics(t *testing.T) {
 	var said bytes.Buffer
-	h := NewHere("builds@here", 1, slog.New(slog.NewTextHandler(&said, nil)))
+	h := NewHere("builds@here", 2, slog.New(slog.NewTextHandler(&said, nil)))
 	panics := func(context.Context, pulse) (workflows.Outcome, error) { panic("the ground opens") }
 	one := h.begin(t.Context(), "one", panics)
 	<-one.done
@@ -56,7 +56,7 @@ func TestR1ABuildThatPanics(t *testing.T) {
 
 // R12: a worker that stops begins nothing more, and ends what nobody has followed.
 func TestR12HereStops(t *testing.T) {
-	h := NewHere("builds@here", 2, slog.New(slog.DiscardHandler))
+	h := NewHere("builds@here", 3, slog.New(slog.DiscardHandler))
 	running := h.begin(t.Context(), "one", func(ctx context.Context, _ pulse) (workflows.Outcome, error) {
 		<-ctx.Done()
 		return workflows.Outcome{}, context.Cause(ctx)
@@ -71,7 +71,7 @@ func TestR12HereStops(t *testing.T) {
 
 // The end of an attempt that somebody was sent for is kept for them.
 func TestHereKeepsTheEndForWhoAsks(t *testing.T) {
-	h := NewHere("builds@here", 1, slog.New(slog.DiscardHandler))
+	h := NewHere("builds@here", 2, slog.New(slog.DiscardHandler))
 	release := make(chan struct{})
 	b := h.begin(t.Context(), "one", func(context.Context, pulse) (workflows.Outcome, error) {
 		<-release
@@ -85,7 +85,7 @@ func TestHereKeepsTheEndForWhoAsks(t *testing.T) {
 
 // The limit of a day holds for what began here too.
 func TestHereEndsWhatRunsTooLong(t *testing.T) {
-	h := NewHere("builds@here", 1, slog.New(slog.DiscardHandler))
+	h := NewHere("builds@here", 2, slog.New(slog.DiscardHandler))
 	b := h.begin(t.Context(), "one", func(ctx context.Context, _ pulse) (workflows.Outcome, error) {
 		<-ctx.Done()
 		return workflows.Outcome{}, context.Cause(ctx)

@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"fmt"
+	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -74,30 +76,46 @@ func TestR1R10BuildsThatTakeLonger(t *testing.T) {
 	s.ok(ref)
 }
 
-// More builds than may begin in a worker at once wait for their turn as activities, and all end well.
+// More builds than a worker has room for wait for their turn as activities, and all end well: those that began in a
+// workflow's task and the others are together no more than may run at once.
 func TestMoreBuildsThanAWorkerHasRoomFor(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, stackOptions{sqlite: true, tune: func(c *config.Config) { c.Scripts = 2 }})
 	p := s.project("crowd")
 	g := newGate(t)
-	ran := p.dir + "/ran"
-	p.build("build", "echo pid $$", g.wait(), "echo $SLIPWAY_EXECUTION >>"+ran)
+	ran, inside, seen := p.dir+"/ran", p.dir+"/inside", p.dir+"/seen"
+	require.NoError(t, os.Mkdir(inside, 0o777))
+	p.build("build", "mkdir "+inside+"/$$ && ls "+inside+" | wc -l >>"+seen, "echo pid $$", g.wait(), "rmdir "+inside+"/$$", "echo $SLIPWAY_EXECUTION >>"+ran)
 	var refs []client.Ref
 	var want []string
 	for range 9 {
 		ref := p.trigger("build")
 		refs, want = append(refs, ref), append(want, ref.ID)
 	}
-	await(t, "as many run as may, here and as activities", func() (bool, string) {
+	await(t, "all are activities: those that run, wherever they began, and those that wait", func() (bool, string) {
 		n := 0
 		for _, ref := range refs {
-			n += min(1, len(processesOf(t, ref.ID)))
+			d, err := s.workflows.DescribeWorkflowExecution(s.ctx(), ref.ID, "")
+			if err != nil {
+				return false, err.Error()
+			}
+			n += min(1, len(d.GetPendingActivities()))
 		}
-		return n == 4, fmt.Sprint(n)
+		return n == len(refs), fmt.Sprint(n)
 	})
-	g.open(len(refs))
+	for i := range refs {
+		await(t, "as many run as may", func() (bool, string) {
+			entries, err := os.ReadDir(inside)
+			return err == nil && len(entries) >= min(2, len(refs)-i), fmt.Sprint(len(entries))
+		})
+		g.open(1)
+		await(t, "one has ended", func() (bool, string) { return len(fileLines(t, ran)) == i+1, "" })
+	}
 	for _, ref := range refs {
 		s.ok(ref)
 	}
 	require.ElementsMatch(t, want, fileLines(t, ran), "each ran once")
+	for _, n := range fileLines(t, seen) {
+		require.Contains(t, []string{"1", "2"}, strings.TrimSpace(n))
+	}
 }

@@ -34,7 +34,7 @@ type Options struct {
 	Schedules *activities.Schedules
 	// Scripts may be nil where only pipelines are served.
 	Scripts *activities.Scripts
-	// MaxScripts is how many builds and deployments run at once on each queue.
+	// MaxScripts is how many builds and deployments run at once on each queue; on that of builds Scripts.Here says it.
 	MaxScripts int
 	// Drain is how long a worker that stops waits for scripts that run; 0 means a minute.
 	Drain time.Duration
@@ -75,7 +75,14 @@ func Start(ctx context.Context, o Options) (*Worker, error) {
 	}
 	w := &Worker{Queues: o.Queues, log: o.Log}
 	for _, q := range o.Queues {
-		sw := sdk.New(o.Client, q, options(o, q))
+		so := options(o, q)
+		if q == workflows.QueueBuilds && o.Scripts != nil {
+			if err := share(&so, o.Scripts.Here.Room); err != nil {
+				w.Stop()
+				return nil, err
+			}
+		}
+		sw := sdk.New(o.Client, q, so)
 		if err := register(o, q, sw); err != nil {
 			w.Stop()
 			return nil, err
@@ -135,6 +142,28 @@ func options(o Options, queue string) sdk.Options {
 		so.DisableWorkflowWorker = o.Register == nil
 	}
 	return so
+}
+
+// buildsTuner is a tuner whose activities have their places from a room that they share.
+type buildsTuner struct {
+	sdk.WorkerTuner
+	room *activities.Room
+}
+
+// GetActivityTaskSlotSupplier implements sdk.WorkerTuner.
+func (t buildsTuner) GetActivityTaskSlotSupplier() sdk.SlotSupplier { return t.room }
+
+// share lets the activities of a worker share their places with the builds that begin in its workflows' tasks. The SDK takes
+// all numbers from a tuner or none.
+func share(so *sdk.Options, room *activities.Room) error {
+	fixed, err := sdk.NewFixedSizeTuner(sdk.FixedSizeTunerOptions{NumWorkflowSlots: so.MaxConcurrentWorkflowTaskExecutionSize,
+		NumLocalActivitySlots: so.MaxConcurrentLocalActivityExecutionSize})
+	if err != nil {
+		return fmt.Errorf("limit the worker of builds: %w", err)
+	}
+	so.MaxConcurrentWorkflowTaskExecutionSize, so.MaxConcurrentLocalActivityExecutionSize, so.MaxConcurrentActivityExecutionSize = 0, 0, 0
+	so.Tuner = buildsTuner{WorkerTuner: fixed, room: room}
+	return nil
 }
 
 // register says what runs on a queue.
