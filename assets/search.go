@@ -68,6 +68,8 @@ func (s *Service) StartSearch(ctx context.Context, r SearchRequest) (*models.Ass
 		Kind: models.KindAssetSearch, OrganizationID: r.Scope.ID, SubjectID: r.Scope.ID, SubjectName: "assets", IdempotencyKey: "asset-search/" + a.ID,
 		Trigger:    models.Trigger{Type: "api", SubjectKind: r.By.Kind, SubjectID: r.By.ID, SubjectName: r.By.Name},
 		Definition: models.AssetSearchDefinition{SearchID: a.ID},
+		// Not after the start: whoever runs the search holds its row until it has all results.
+		Within: func(tx *models.Store, e *models.Execution) error { return tx.SetAssetSearchExecution(ctx, a.ID, e.ID) },
 	})
 	if err != nil {
 		if ferr := s.store.FailAssetSearch(context.WithoutCancel(ctx), a.ID, "it could not be started"); ferr != nil {
@@ -76,7 +78,7 @@ func (s *Service) StartSearch(ctx context.Context, r SearchRequest) (*models.Ass
 		return nil, err
 	}
 	a.ExecutionID = e.ID
-	return a, s.store.SetAssetSearchExecution(ctx, a.ID, e.ID)
+	return a, nil
 }
 
 // ResultsRequest asks for a page of a search's results.

@@ -53,7 +53,7 @@ func (s *Store) AssetSearchByRequest(ctx context.Context, scopeID, createdBy, re
 	return &a, nil
 }
 
-// SetAssetSearchExecution records the execution that runs a search.
+// SetAssetSearchExecution records the execution that runs a search, in the transaction that makes it.
 func (s *Store) SetAssetSearchExecution(ctx context.Context, id, executionID string) error {
 	return found(s.writer(ctx).Model(&AssetSearch{}).Where("id = ?", id).Update("execution_id", executionID))
 }
