@@ -59,7 +59,7 @@ func (r *searchRuns) Trigger(ctx context.Context, q executions.TriggerRequest) (
 		return nil, &problem.Error{Kind: problem.Unavailable, Message: "the workflow service is not available", RetryAfter: 5 * time.Second}
 	}
 	e, _, err := r.store.CreateExecution(ctx, models.NewExecution{Kind: q.Kind, OrganizationID: q.OrganizationID, Audit: q.Audit, SubjectID: q.SubjectID, SubjectName: q.SubjectName, Trigger: q.Trigger,
-		IdempotencyKey: q.IdempotencyKey, Definition: q.Definition})
+		IdempotencyKey: q.IdempotencyKey, Definition: q.Definition, Within: q.Within})
 	if err != nil {
 		return nil, err
 	}
