@@ -49,7 +49,7 @@ test: temporal $(TESTSUM) ## run all tests that take less than a minute each
 	$(TESTSUM) --format standard-quiet -- -timeout 15m ./...
 
 .PHONY: check
-check: check-format check-modules lint check-workflows check-vulnerabilities test ## everything the build server runs
+check: check-format check-modules lint check-workflows check-vulnerabilities check-reproducible test ## everything the build server runs
 	@echo "check: all good"
 
 # The packages with tests behind a build tag. They run one after another: they share the machine that they measure.
@@ -68,17 +68,21 @@ bench: temporal ## measure; every figure ends as a RATIO line (docs/benchmarks.m
 bench-assets: ## measure assets on PostgreSQL, one million of them (N=5000000 for more; docs/benchmarks-assets.md)
 	go test -count=1 -timeout 1h -tags bench -run '^TestAssetsBench' -v ./bench/assets
 
-# A full second compilation takes minutes, so this is not part of check. The copy has another path and other times of
-# files, the second build its own empty cache: only what the sources say may reach the program.
-.PHONY: reproducible
-reproducible: build ## build a second time, elsewhere and from nothing, and compare the programs
+# The copy has another path and other times of files: only what the sources say may reach the program. A full second
+# compilation takes minutes, so check leaves the compiler's cache to it; by itself, the second build begins with nothing.
+.PHONY: reproducible check-reproducible
+reproducible: ## build a second time, elsewhere and from nothing, and compare the programs
 	@copy=$$(mktemp -d); trap 'rm -rf "$$copy"' EXIT; \
-	git clone -q . "$$copy/elsewhere"; mkdir "$$copy/cache"; \
+	mkdir "$$copy/elsewhere" "$$copy/cache"; \
+	tar -c --exclude=./bin --exclude=./.git . | tar -x -m -C "$$copy/elsewhere"; \
 	first=$$copy/first second=$$copy/second; \
 	$(GO_BUILD) -buildvcs=false -o "$$first" ./cmd/slipway; \
-	(cd "$$copy/elsewhere" && GOCACHE=$$copy/cache $(GO_BUILD) -buildvcs=false -o "$$second" ./cmd/slipway); \
+	(cd "$$copy/elsewhere" && GOCACHE=$${SECOND_CACHE:-$$copy/cache} $(GO_BUILD) -buildvcs=false -o "$$second" ./cmd/slipway); \
 	sha256sum "$$first" "$$second" | cut -c1-64; \
 	cmp "$$first" "$$second" && echo "reproducible: the two programs are the same"
+
+check-reproducible:
+	@SECOND_CACHE=$$(go env GOCACHE) $(MAKE) --no-print-directory reproducible
 
 .PHONY: fmt
 fmt: ## format the code
