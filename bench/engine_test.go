@@ -164,11 +164,10 @@ func (s *stack) transactions(t *testing.T, name string, run func(context.Context
 		db, err := sql.Open("pgx", s.Store.URL())
 		require.NoError(t, err)
 		defer db.Close()
-		// The counters of other connections are written when they are idle for a while; this makes them write now.
 		require.NoError(t, db.QueryRow("SELECT true, xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()").Scan(new(bool), &n))
 		return n
 	}
-	const runs = 40
+	const runs = 400            // for some seconds: what a connection did in its last one may not be counted yet
 	time.Sleep(2 * time.Second) // PostgreSQL reports its counters once a second
 	before := count()
 	measure(t, runs, 1, run)
