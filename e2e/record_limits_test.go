@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -14,9 +13,7 @@ import (
 
 // TestRecordLimitHistories records what limits, time limits and clean-up make of workflows; see TestRecordHistories.
 func TestRecordLimitHistories(t *testing.T) {
-	if os.Getenv(testenv.RecordVariable) == "" {
-		t.Skip(testenv.RecordVariable + " is not set: nothing is recorded")
-	}
+	testenv.Recording(t)
 	dir := filepath.Join("..", "workflows", "testdata", "histories")
 	s := newStack(t, stackOptions{})
 	p := s.project("record")

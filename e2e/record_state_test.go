@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -20,9 +19,7 @@ import (
 // TestRecordStateHistories records schedules, confirmations with timers, and the other types of steps; see
 // TestRecordHistories.
 func TestRecordStateHistories(t *testing.T) {
-	if os.Getenv(testenv.RecordVariable) == "" {
-		t.Skip(testenv.RecordVariable + " is not set: nothing is recorded")
-	}
+	testenv.Recording(t)
 	dir := filepath.Join("..", "workflows", "testdata", "histories")
 	s := newStack(t, stackOptions{})
 	p := s.project("record")

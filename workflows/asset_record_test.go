@@ -32,9 +32,7 @@ type scripted struct {
 // TestRecordAssetHistories writes the histories of searches, scans and mirrors that the replay test reads, from a real
 // server: see testenv.RecordVariable. Their activities are scripted, so that each stops where it is to be recorded.
 func TestRecordAssetHistories(t *testing.T) {
-	if os.Getenv(testenv.RecordVariable) == "" {
-		t.Skip(testenv.RecordVariable + " is not set: nothing is recorded")
-	}
+	testenv.Recording(t)
 	dir := filepath.Join("testdata", "histories")
 	server := testenv.TemporalServer(t)
 	c, err := client.Dial(client.Options{HostPort: server.HostPort, Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})

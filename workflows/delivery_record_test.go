@@ -3,7 +3,6 @@ package workflows
 import (
 	"context"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -23,9 +22,7 @@ import (
 
 // TestRecordDeliveryHistories writes the histories of deliveries that the replay test reads, see testenv.RecordVariable.
 func TestRecordDeliveryHistories(t *testing.T) {
-	if os.Getenv(testenv.RecordVariable) == "" {
-		t.Skip(testenv.RecordVariable + " is not set: nothing is recorded")
-	}
+	testenv.Recording(t)
 	server := testenv.TemporalServer(t)
 	c, err := client.Dial(client.Options{HostPort: server.HostPort, Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
 	require.NoError(t, err)

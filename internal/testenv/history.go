@@ -19,6 +19,14 @@ import (
 // long as such workflows may be open.
 const RecordVariable = "SLIPWAY_RECORD_HISTORIES"
 
+// Recording skips a test that records histories, unless they are asked for.
+func Recording(t testing.TB) {
+	t.Helper()
+	if os.Getenv(RecordVariable) == "" {
+		t.Skip(RecordVariable + " is not set: nothing is recorded")
+	}
+}
+
 // largeHistory is the size in bytes from which a history is written compressed.
 const largeHistory = 256 << 10
 
