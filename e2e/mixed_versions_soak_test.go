@@ -80,26 +80,7 @@ func TestSoakR11MixedVersions(t *testing.T) {
 	s.startWorker("new-worker")
 	s.url = "http://" + newAddress
 	s.client = s.as(s.token)
-	stop, loaded := make(chan struct{}), make(chan []client.Ref)
-	go func() {
-		var refs []client.Ref
-		tick := time.NewTicker(700 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-stop:
-				loaded <- refs
-				return
-			case <-tick.C:
-			}
-			ref, err := s.client.TriggerPipeline(s.ctx(), "upgrade", "all")
-			if err != nil {
-				t.Error(err)
-				continue
-			}
-			refs = append(refs, ref)
-		}
-	}()
+	loaded := p.load("all", 700*time.Millisecond)
 	require.NoError(t, s.client.Approve(t.Context(), s.link(waiting[0])))
 	end := time.After(soakTime(t))
 	for {
@@ -123,20 +104,11 @@ func TestSoakR11MixedVersions(t *testing.T) {
 	for _, ref := range waiting {
 		s.ok(ref)
 	}
-	close(stop)
-	refs := <-loaded
+	refs := loaded()
 	require.NotEmpty(t, refs)
 	for _, ref := range refs {
 		s.ok(ref)
 	}
-	counts := map[string]int{}
-	for _, line := range fileLines(t, ran) {
-		counts[line]++
-	}
-	for line, n := range counts {
-		if strings.HasPrefix(line, "d-") {
-			require.Equal(t, 1, n, "deployment %s ran more than once", line)
-		}
-	}
+	p.deployedOnce(ran)
 	t.Logf("%d pipelines ran under two versions", len(refs))
 }

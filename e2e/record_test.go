@@ -18,9 +18,7 @@ const suggestsContinue = 4096
 
 // TestRecordHistories writes the histories that the replay test of package workflows reads, see testenv.RecordVariable.
 func TestRecordHistories(t *testing.T) {
-	if os.Getenv(testenv.RecordVariable) == "" {
-		t.Skip(testenv.RecordVariable + " is not set: nothing is recorded")
-	}
+	testenv.Recording(t)
 	dir := filepath.Join("..", "workflows", "testdata", "histories")
 	require.NoError(t, os.MkdirAll(dir, 0o755))
 	s := newStack(t, stackOptions{})

@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -75,26 +74,7 @@ func TestSoakR12RollingRestart(t *testing.T) {
 	}
 	p.pipeline("all", []client.PipelineStep{{Type: client.StepBuild, Build: "build"}},
 		[]client.PipelineStep{{Type: client.StepDeploy, Deployment: "web"}, {Type: client.StepDeploy, Deployment: "api"}})
-	stop, loaded := make(chan struct{}), make(chan []client.Ref)
-	go func() {
-		var refs []client.Ref
-		tick := time.NewTicker(300 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-stop:
-				loaded <- refs
-				return
-			case <-tick.C:
-			}
-			ref, err := s.client.TriggerPipeline(s.ctx(), "rolling", "all")
-			if err != nil {
-				t.Error(err)
-				continue
-			}
-			refs = append(refs, ref)
-		}
-	}()
+	loaded := p.load("all", 150*time.Millisecond)
 	for i := range 8 {
 		next := s.startWorker(fmt.Sprintf("worker-%d", i+2))
 		asked := time.Now()
@@ -103,21 +83,12 @@ func TestSoakR12RollingRestart(t *testing.T) {
 		require.Zero(t, workers[0].cmd.ProcessState.ExitCode(), "%s", tail(workers[0].out.String(), 2000))
 		workers = append(workers[1:], next)
 	}
-	close(stop)
-	refs := <-loaded
+	refs := loaded()
 	require.Greater(t, len(refs), 20)
 	for _, ref := range refs {
 		s.ok(ref)
 	}
-	counts := map[string]int{}
-	for _, line := range fileLines(t, ran) {
-		counts[line]++
-	}
-	for line, n := range counts {
-		if strings.HasPrefix(line, "d-") {
-			require.Equal(t, 1, n, "deployment %s ran more than once", line)
-		}
-	}
+	p.deployedOnce(ran)
 }
 
 // R17: started and stopped fifteen times.
