@@ -100,5 +100,5 @@ func TestRecordStateHistories(t *testing.T) {
 	write("pipeline-cancelled-while-delivering", ref.ID)
 
 	// The parts of two pipelines that wait for each other, of which one is ended from outside.
-	write("pipeline-ended-while-it-waited", p.deadlock())
+	write("pipeline-ended-while-it-waited", p.deadlock(false))
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Deadlock is an execution that waits for its place for ever, with the way round as its reason.
@@ -16,6 +17,31 @@ type waiter struct {
 	Execution
 	above   []string // the executions that it is a part of
 	holders []string // those that have the places it waits for
+	// cancelled are those above that a cancellation is about to end; see readCancellations.
+	cancelled map[string]bool
+}
+
+// cancelReaches is how long a cancellation may take to end what waits for a place, which runs nothing that would have to end
+// before it. What waits for longer is part of a clean-up, whatever the clocks of two hosts say about what came first.
+const cancelReaches = time.Minute
+
+// readCancellations notes which of those above w are about to end because somebody has cancelled them or what they are a
+// part of, and says whether w is. What a pipeline begins after it was cancelled cleans up: only somebody who cancels again
+// ends that, which no row tells. So a cancellation counts for what was there when it came.
+func (w *waiter) readCancellations(known map[string]Execution, now time.Time) bool {
+	w.cancelled = map[string]bool{}
+	var since *time.Time // the first cancellation in force, from the top downwards
+	for _, up := range slices.Backward(w.above) {
+		e := known[up]
+		if since != nil && e.CreatedAt.After(*since) {
+			since = nil
+		}
+		if at := e.CancelRequestedAt; at != nil && at.After(now.Add(-cancelReaches)) && (since == nil || at.Before(*since)) {
+			since = at
+		}
+		w.cancelled[up] = since != nil
+	}
+	return since != nil && !w.CreatedAt.After(*since)
 }
 
 // FindDeadlock looks for executions that wait for each other: each waits for a place that its build, job or pipeline allows,
@@ -32,7 +58,7 @@ func (s *Store) FindDeadlock(ctx context.Context) (*Deadlock, error) {
 	}
 	removeMoving(stuck)
 	// Snapshots are large: they are read only where something waits for ever but for its limits.
-	if err := s.removeLimited(ctx, stuck, known); err != nil {
+	if err := s.removeEnding(ctx, stuck, known); err != nil {
 		return nil, err
 	}
 	removeMoving(stuck)
@@ -88,11 +114,13 @@ func removeMoving(stuck map[string]*waiter) {
 	}
 }
 
-// removeLimited takes out what ends when the time limit of something above it has passed. The execution's own limit does
+// removeEnding takes out what ends when the time limit of something above it has passed. The execution's own limit does
 // not count yet: it waits. Nor do limits above a phase that runs in any case: where the phase cleans up, the limit is over
 // or does not end it, and whether it does is not to be seen in the rows. To end one that a limit would have ended is better
 // than to let it wait for ever.
-func (s *Store) removeLimited(ctx context.Context, stuck map[string]*waiter, known map[string]Execution) error {
+//
+// It also takes out what a pipeline began after it was cancelled and not to clean up: it has not heard of that yet.
+func (s *Store) removeEnding(ctx context.Context, stuck map[string]*waiter, known map[string]Execution) error {
 	var above []string
 	for _, w := range stuck {
 		above = append(above, w.above...)
@@ -120,7 +148,7 @@ func (s *Store) removeLimited(ctx context.Context, stuck map[string]*waiter, kno
 			if slices.Contains(d.CleanUp(), part.ParentPhase) {
 				break
 			}
-			if d.Limits.TimeLimit > 0 {
+			if d.Limits.TimeLimit > 0 || w.cancelled[up] {
 				delete(stuck, id)
 				break
 			}
@@ -130,10 +158,10 @@ func (s *Store) removeLimited(ctx context.Context, stuck map[string]*waiter, kno
 	return nil
 }
 
-// waiters are the executions that wait for a place while they are parts of others, without those that somebody has
-// cancelled, by id; and all that have to do with them, by id.
+// waiters are the executions that wait for a place while they are parts of others, without those that a cancellation
+// ends, by id; and all that have to do with them, by id.
 func (s *Store) waiters(ctx context.Context) (map[string]*waiter, map[string]Execution, error) {
-	const columns = "id, kind, subject_id, subject_name, number, parent_id, parent_phase, cancel_requested_at"
+	const columns = "id, kind, subject_id, subject_name, number, parent_id, parent_phase, created_at, cancel_requested_at"
 	var list []Execution
 	if err := s.reader(ctx).Raw(`SELECT `+columns+` FROM executions WHERE parent_id <> '' AND status IN ? AND cancel_requested_at IS NULL
 		AND id IN (SELECT execution_id FROM deployment_locks WHERE deployment = '' AND granted_at IS NULL)`, openStatuses).Scan(&list).Error; err != nil || len(list) == 0 {
@@ -180,12 +208,10 @@ func (s *Store) waiters(ctx context.Context) (map[string]*waiter, map[string]Exe
 		goesOn := capacity[id] == 0 || len(w.holders) < capacity[id] // 0: it has its place by now
 		for up := w.ParentID; up != "" && !goesOn; up = known[up].ParentID {
 			w.above = append(w.above, up)
-			goesOn = known[up].ID == "" || known[up].CancelRequestedAt != nil || len(w.above) > maxStarters
+			goesOn = known[up].ID == "" || len(w.above) > maxStarters
 		}
-		for _, h := range w.holders {
-			goesOn = goesOn || known[h].CancelRequestedAt != nil
-		}
-		if goesOn {
+		// Holders that somebody has cancelled need no look: they wait for what is stuck below them, or for nothing.
+		if goesOn || w.readCancellations(known, s.Now()) {
 			delete(found, id)
 		}
 	}

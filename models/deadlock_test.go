@@ -1,8 +1,11 @@
 package models
 
 import (
+	"slices"
 	"testing"
+	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -75,6 +78,93 @@ func TestR7CancelledPipelinesAreNoDeadlock(t *testing.T) {
 		d, err = s.FindDeadlock(ctx)
 		require.NoError(t, err)
 		require.Nil(t, d)
+	})
+}
+
+// Where somebody has cancelled them and they wait for each other in what cleans up after that, nothing ends them but a second
+// cancellation: the youngest gives way. A cancellation that comes while they clean up after a failure ends them, and so does one that
+// came before their workflows had heard of it.
+func TestR7CancelledPipelinesThatCleanUpWaitForEachOther(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *Store, c *clock) {
+		ctx := t.Context()
+		h := newShop(t, s)
+		h.limit(1, BusyQueue)
+		ship := h.pipeline
+		pipeline := func(name string, l Limits) *Pipeline {
+			p := &Pipeline{ProjectID: h.project.ID, Name: name, ProjectName: "shop"}
+			require.NoError(t, s.CreatePipeline(ctx, p))
+			_, err := s.SetLimits(ctx, KindPipeline, p.ID, l)
+			require.NoError(t, err)
+			p.Limits = l
+			return p
+		}
+		other, above, between := pipeline("other", ship.Limits), pipeline("above", Limits{}), pipeline("between", Limits{})
+		for _, test := range []struct {
+			name     string
+			cleans   []string      // those whose only phase cleans up
+			before   []string      // cancelled before the parts are begun, or
+			after    []string      // after that
+			later    time.Duration // when the look is
+			deadlock bool
+		}{
+			{name: "one cleans up", cleans: []string{"ship", "other"}, before: []string{"ship"}, deadlock: true},
+			{name: "both clean up", cleans: []string{"ship", "other"}, before: []string{"ship", "other"}, deadlock: true},
+			{name: "above the one that cleans up", cleans: []string{"ship"}, before: []string{"above"}, deadlock: true},
+			{name: "first the one, then above it", cleans: []string{"ship"}, before: []string{"ship"}, after: []string{"above"}, deadlock: true},
+			{name: "a part of what cleans up", cleans: []string{"above"}, before: []string{"above"}, deadlock: true},
+			{name: "the one, above which is cleaned up", cleans: []string{"above"}, before: []string{"above"}, after: []string{"ship"}},
+			{name: "cancelled while it cleans up after a failure", cleans: []string{"ship", "other"}, after: []string{"ship"}},
+			{name: "above it while it cleans up after a failure", cleans: []string{"ship", "other"}, after: []string{"above"}},
+			{name: "it has not heard of it yet", before: []string{"ship"}},
+			{name: "what it is a part of has not heard of it yet", before: []string{"above"}},
+			{name: "somebody's clock is wrong", cleans: []string{"ship", "other"}, after: []string{"ship"}, later: 2 * cancelReaches, deadlock: true},
+		} {
+			t.Run(test.name, func(t *testing.T) {
+				var open []*Execution
+				run := func(name string, p *Pipeline, under *Execution) *Execution {
+					d := *p
+					d.Phases = []PipelinePhase{{RunAlways: slices.Contains(test.cleans, name)}}
+					h.pipeline = &d
+					e, err := h.trigger(KindPipeline, under)
+					require.NoError(t, err)
+					h.claim(e)
+					open = append(open, e)
+					c.move(time.Second)
+					return e
+				}
+				byName := map[string]*Execution{}
+				cancel := func(names []string) {
+					for _, name := range names {
+						_, err := s.RequestCancel(ctx, byName[name].ID, "ann", nil)
+						require.NoError(t, err)
+						c.move(time.Second)
+					}
+				}
+				byName["above"] = run("above", above, nil)
+				if slices.Contains(test.cleans, "above") {
+					cancel(test.before)
+				}
+				byName["ship"], byName["other"] = run("ship", ship, byName["above"]), run("other", other, nil)
+				if !slices.Contains(test.cleans, "above") {
+					cancel(test.before)
+				}
+				run("part", other, run("between", between, byName["ship"]))
+				last := run("part", ship, byName["other"])
+				cancel(test.after)
+				c.move(test.later)
+				d, err := s.FindDeadlock(ctx)
+				require.NoError(t, err)
+				if !test.deadlock {
+					require.Nil(t, d)
+				} else if assert.NotNil(t, d) {
+					require.Equal(t, last.ID, d.ExecutionID)
+					require.Contains(t, d.Reason, "it would wait for ever: ")
+				}
+				for _, e := range open {
+					h.end(e)
+				}
+			})
+		}
 	})
 }
 
