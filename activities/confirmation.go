@@ -28,7 +28,7 @@ func (a *Executions) openConfirmation(ctx context.Context, e *models.Execution, 
 	if err != nil {
 		return nil, invalid(fmt.Errorf("remind_after: %w", err))
 	}
-	fresh := models.Confirmation{ID: models.NewID(), ExecutionID: e.ID, Phase: phase, Step: step, CodeHash: models.HashCode(code), CodeSealed: sealed, User: st.User, Team: st.Team,
+	fresh := models.Confirmation{ExecutionID: e.ID, Phase: phase, Step: step, CodeHash: models.HashCode(code), CodeSealed: sealed, User: st.User, Team: st.Team,
 		Approvals: st.Approvals, FourEyes: st.FourEyes, RemindSeconds: int64(remind / time.Second)}
 	if limit > 0 {
 		at := a.Store.Now().Add(limit)
@@ -37,6 +37,9 @@ func (a *Executions) openConfirmation(ctx context.Context, e *models.Execution, 
 	if remind > 0 {
 		at := a.Store.Now().Add(remind)
 		fresh.RemindAt = &at
+	}
+	if err := a.Store.PrepareConfirmation(ctx, &fresh); err != nil {
+		return nil, err
 	}
 	var links []models.NewDelivery
 	if a.Deliveries != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"slipway/executions"
@@ -28,6 +29,9 @@ func (s *Service) ConfirmationLinks(ctx context.Context, e *models.Execution, c 
 	if err != nil {
 		return nil, err
 	}
+	if p.Confirmation.Shortage, err = executions.Shortage(ctx, s.Store, s.MayDecide, e, c); err != nil {
+		return nil, err
+	}
 	key := fmt.Sprintf("confirmation/%s/%d", c.ID, reminder)
 	of := models.NewDelivery{ExecutionID: e.ID, ConfirmationID: c.ID}
 	var list []models.NewDelivery
@@ -45,18 +49,62 @@ func (s *Service) ConfirmationLinks(ctx context.Context, e *models.Execution, c 
 		if err != nil {
 			return nil, err
 		}
+		if p.Confirmation.Shortage != "" {
+			// Those who wait for it must know, or nobody does. They have no part in the decision, so they get no link.
+			starters, err := s.starters(ctx, e, people)
+			if err != nil {
+				return nil, err
+			}
+			unlinked := p
+			about := *p.Confirmation
+			about.URL = ""
+			unlinked.Confirmation = &about
+			for _, u := range starters {
+				list = append(list, s.confirmationMail(of, u, unlinked, e, key))
+			}
+		}
 		for _, u := range people {
 			if models.CheckMailAddress(u.Email) != nil {
 				continue
 			}
-			n := mailTo(of, u.Email, p)
-			n.Source, n.Event, n.ProjectID = models.DeliveryOfConfirmation, models.EventConfirmation, e.ProjectID
-			n.DedupeKey = key + "/" + u.ID
-			list = append(list, n)
+			list = append(list, s.confirmationMail(of, u, p, e, key))
 		}
 	}
 	for i := range list {
 		hideCode(&list[i], code)
+	}
+	return list, nil
+}
+
+// confirmationMail is the mail to one person.
+func (s *Service) confirmationMail(of models.NewDelivery, u models.User, p Payload, e *models.Execution, key string) models.NewDelivery {
+	n := mailTo(of, u.Email, p)
+	n.Source, n.Event, n.ProjectID = models.DeliveryOfConfirmation, models.EventConfirmation, e.ProjectID
+	n.DedupeKey = key + "/" + u.ID
+	return n
+}
+
+// starters are the people with an address behind an execution, without those who are asked.
+func (s *Service) starters(ctx context.Context, e *models.Execution, asked []models.User) ([]models.User, error) {
+	who, err := s.Store.StartersOf(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	var list []models.User
+	for _, id := range who.Users {
+		if len(list) == maxConfirmationMails || slices.ContainsFunc(asked, func(u models.User) bool { return u.ID == id }) {
+			continue
+		}
+		u, err := s.Store.UserByID(ctx, id)
+		if errors.Is(err, models.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !u.Disabled && models.CheckMailAddress(u.Email) == nil {
+			list = append(list, *u)
+		}
 	}
 	return list, nil
 }
@@ -142,37 +190,17 @@ func (s *Service) candidates(ctx context.Context, e *models.Execution, c *models
 		}
 		return s.Store.MailRecipients(ctx, scopes, []string{policies.RoleWrite, policies.RoleOwner}, maxConfirmationMails)
 	}
-	var list []models.User
-	seen := map[string]bool{}
-	if c.User != "" {
-		u, err := s.Store.UserByName(ctx, c.User)
-		if err != nil && !errors.Is(err, models.ErrNotFound) {
-			return nil, err
-		}
-		if err == nil {
-			list, seen[u.ID] = append(list, *u), true
-		}
+	named, err := s.Store.NamedDeciders(ctx, c.User, c.Team)
+	if err != nil {
+		return nil, err
 	}
-	if c.Team != "" {
-		organization, err := s.Store.OrganizationByCanonical(ctx, models.DefaultOrganization)
-		if err != nil {
-			return nil, err
-		}
-		team, err := s.Store.TeamByName(ctx, organization.ID, c.Team)
-		if errors.Is(err, models.ErrNotFound) {
-			return list, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		members, err := s.Store.TeamMembers(ctx, team.ID)
-		if err != nil {
-			return nil, err
-		}
-		for _, u := range members {
-			if !seen[u.ID] && len(list) < maxConfirmationMails {
-				list = append(list, u)
-			}
+	var list []models.User
+	if named.User != nil {
+		list = append(list, *named.User)
+	}
+	for _, u := range named.Members {
+		if (named.User == nil || u.ID != named.User.ID) && len(list) < maxConfirmationMails {
+			list = append(list, u)
 		}
 	}
 	return list, nil

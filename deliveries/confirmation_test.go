@@ -117,6 +117,56 @@ func TestConfirmationsAskThoseWhoMayDecide(t *testing.T) {
 	})
 }
 
+// Where nobody is left who may approve, those who are told of confirmations are told so, and who set the run off gets a mail: without
+// the link, which is none of theirs.
+func TestConfirmationsTellThatNobodyIsLeft(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, k *kit) {
+		ctx := t.Context()
+		walter := k.person("walter", policies.RoleWrite)
+		olga := k.person("olga", policies.RoleOwner)
+		org, err := k.store.OrganizationByCanonical(ctx, models.DefaultOrganization)
+		require.NoError(t, err)
+		team := &models.Team{OrganizationID: org.ID, Name: "ops"}
+		require.NoError(t, k.store.CreateTeam(ctx, team))
+		require.NoError(t, k.store.AddTeamMember(ctx, team.ID, walter.ID))
+		k.rule(models.Notification{Name: "chat", Events: []string{"confirmation"}})
+		k.service.Mail, err = mailer.Parse("smtp://127.0.0.1:1?starttls=off", "slipway@example.com")
+		require.NoError(t, err)
+		k.service.MayDecide = func(_ context.Context, by policies.Subject, _ *models.Execution, _ *models.Confirmation) (bool, error) {
+			return by.Name == "olga", nil
+		}
+		e := k.execution(models.KindPipeline, "ship", func(n *models.NewExecution) {
+			n.Trigger = models.Trigger{Type: "api", SubjectKind: policies.KindUser, SubjectID: walter.ID, SubjectName: "walter"}
+			n.Definition = models.PipelineDefinition{Project: "shop", Name: "ship", Phases: []models.PipelinePhase{{Name: "approval", Steps: []models.PipelineStep{{Type: models.StepConfirmation, Name: "go?"}}}}}
+		})
+		fresh := models.Confirmation{ExecutionID: e.ID, CodeHash: models.HashCode(code), Team: "ops", FourEyes: true}
+		require.NoError(t, k.store.PrepareConfirmation(ctx, &fresh)) // as the step does, before it opens it
+		bodies := func() map[string]string {
+			list, err := k.service.ConfirmationLinks(ctx, e, &fresh, code, 0)
+			require.NoError(t, err)
+			out := map[string]string{}
+			for _, n := range list {
+				out[n.Target] = n.Subject + n.Body
+			}
+			return out
+		}
+		const says = "nobody who may approve is left: the team 'ops' has one member, walter set the run off"
+		got := bodies()
+		require.Len(t, got, 2)
+		require.Contains(t, got["https://chat.example.com/…"], `"shortage":"`+says)
+		require.Contains(t, got["walter@example.com"], "waits for a decision that too few are left to make")
+		require.Contains(t, got["walter@example.com"], "As things are this cannot be approved: "+says)
+		require.NotContains(t, got["walter@example.com"], code)
+		require.NotContains(t, got["walter@example.com"], "Decide here")
+		require.NoError(t, k.store.AddTeamMember(ctx, team.ID, olga.ID))
+		got = bodies()
+		require.Len(t, got, 2)
+		require.NotContains(t, got["https://chat.example.com/…"], "shortage")
+		require.Contains(t, got["olga@example.com"], "waits for your decision")
+		require.Contains(t, got["olga@example.com"], code)
+	})
+}
+
 // The code of a link is a secret: it is sent, and nowhere else to be seen.
 func TestS9LinksAreSealed(t *testing.T) {
 	k := onSQLite(t)

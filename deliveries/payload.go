@@ -61,6 +61,8 @@ type PayloadConfirmation struct {
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	// Reminder counts the times that this was sent before.
 	Reminder int `json:"reminder,omitempty"`
+	// Shortage says why it cannot be approved as things are: too few people are left who may.
+	Shortage string `json:"shortage,omitempty"`
 	// URL shows a page with both buttons. It is a secret: whoever has it may decide, unless a user or a team is named.
 	URL string `json:"url,omitempty"`
 }
@@ -117,12 +119,19 @@ var happened = map[string]string{
 	models.EventCancelled: "was cancelled", models.EventSkipped: "had nothing to do", models.EventConfirmation: "waits for your decision",
 }
 
+func (p Payload) happened() string {
+	if p.Confirmation != nil && p.Confirmation.Shortage != "" {
+		return "waits for a decision that too few are left to make"
+	}
+	return happened[p.Event]
+}
+
 // title says in one line what a notification is about.
 func (p Payload) title() string {
 	if p.Execution == nil {
 		return fmt.Sprintf("[%s] This is a test", p.Project)
 	}
-	title := fmt.Sprintf("[%s] %s %s #%d %s", p.Project, p.Execution.Kind, p.Execution.Subject, p.Execution.Number, happened[p.Event])
+	title := fmt.Sprintf("[%s] %s %s #%d %s", p.Project, p.Execution.Kind, p.Execution.Subject, p.Execution.Number, p.happened())
 	if p.Confirmation != nil && p.Confirmation.Reminder > 0 {
 		title = "Reminder: " + title
 	}
@@ -142,7 +151,7 @@ func (p Payload) text() string {
 		return b.String()
 	}
 	e := p.Execution
-	fmt.Fprintf(&b, "%s %s #%d of project %s %s.\n\n", strings.ToUpper(e.Kind[:1])+e.Kind[1:], e.Subject, e.Number, p.Project, happened[p.Event])
+	fmt.Fprintf(&b, "%s %s #%d of project %s %s.\n\n", strings.ToUpper(e.Kind[:1])+e.Kind[1:], e.Subject, e.Number, p.Project, p.happened())
 	line("Reason", e.Reason)
 	line("Environment", e.Environment)
 	if e.Commit != nil {
@@ -163,12 +172,16 @@ func (p Payload) text() string {
 		if c.ExpiresAt != nil {
 			line("Decide by", c.ExpiresAt.UTC().Format("2006-01-02 15:04:05 MST"))
 		}
-		if c.URL != "" {
+		if c.Shortage != "" {
+			fmt.Fprintf(&b, "\nAs things are this cannot be approved: %s. Somebody else has to be allowed to, or the run be cancelled.\n", c.Shortage)
+		}
+		switch {
+		case c.URL != "":
 			b.WriteString("\nDecide here. The link shows a page with both buttons; opening it decides nothing:\n\n" + c.URL + "\n")
 			if c.User == "" && c.Team == "" {
 				b.WriteString("\nWhoever has this link may decide: do not pass it on.\n")
 			}
-		} else {
+		case c.Shortage == "":
 			b.WriteString("\nThere is no link in this message, because the server's address is not configured.\n")
 		}
 	}

@@ -188,7 +188,15 @@ func (w *why) pipeline(ctx context.Context) error {
 			who = "a member of team " + c.Team
 		}
 		since := c.CreatedAt
-		w.add(Reason{Kind: WaitsForConfirmation, Message: who + " must decide", Since: &since, User: c.User, Team: c.Team})
+		text := who + " must decide"
+		shortage, err := Shortage(ctx, w.store, w.mayAct, w.e, &c)
+		if err != nil {
+			return err
+		}
+		if shortage != "" {
+			text += ", and as things are it cannot be approved: " + shortage
+		}
+		w.add(Reason{Kind: WaitsForConfirmation, Message: text, Since: &since, User: c.User, Team: c.Team})
 	}
 	children, err := w.store.OpenChildren(ctx, w.e.ID, maxOthers)
 	if err != nil || len(children) == 0 {

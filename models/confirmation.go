@@ -53,18 +53,26 @@ func HashCode(code string) string {
 	return hex.EncodeToString(h[:])
 }
 
-// OpenConfirmation records that a step waits for a decision, under c.ID where that is set. Where the place has one already,
-// that is given back: the workflow's activity may be repeated. Under four eyes it takes two approvals at least where it is
-// not known which person set the execution off, unless one named person alone may decide.
-func (s *Store) OpenConfirmation(ctx context.Context, c Confirmation) (*Confirmation, error) {
+// PrepareConfirmation makes a confirmation what it will be when it is opened, for those who must say so before. Under four
+// eyes it takes two approvals at least where it is not known which person set the execution off, unless one named person alone
+// may decide.
+func (s *Store) PrepareConfirmation(ctx context.Context, c *Confirmation) error {
 	if c.ID == "" {
 		c.ID = NewID()
 	}
 	c.Approvals = max(c.Approvals, 1)
-	if err := s.twoPeople(ctx, &c); err != nil {
-		return nil, err
-	}
 	c.Status, c.CreatedAt = ConfirmationPending, s.Now()
+	return s.twoPeople(ctx, c)
+}
+
+// OpenConfirmation records that a step waits for a decision, prepared or not. Where the place has one already, that is given
+// back: the workflow's activity may be repeated.
+func (s *Store) OpenConfirmation(ctx context.Context, c Confirmation) (*Confirmation, error) {
+	if c.Status == "" {
+		if err := s.PrepareConfirmation(ctx, &c); err != nil {
+			return nil, err
+		}
+	}
 	insert := s.writer(ctx).Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "execution_id"}, {Name: "phase"}, {Name: "step"}}, DoNothing: true}).Create(&c)
 	if insert.Error != nil || insert.RowsAffected == 1 {
 		return &c, insert.Error

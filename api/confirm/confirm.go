@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"slipway/api"
+	"slipway/executions"
 	"slipway/internal/problem"
 	"slipway/models"
 	"slipway/policies"
@@ -71,6 +72,11 @@ func (l *Links) MayDecide(ctx context.Context, by policies.Subject, e *models.Ex
 		return false, err
 	}
 	return l.Policy.Allow(ctx, by, "confirmation:decide", policies.Resource{Kind: "confirmation", Scopes: p.Scopes})
+}
+
+// Shortage says why a confirmation cannot be approved as things are; see executions.Shortage.
+func (l *Links) Shortage(ctx context.Context, e *models.Execution, c *models.Confirmation) (string, error) {
+	return executions.Shortage(ctx, l.Store, l.MayDecide, e, c)
 }
 
 // MayDecideByLink is MayDecide for somebody who came with the code of the link. Where nobody is named the link is enough:

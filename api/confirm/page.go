@@ -46,6 +46,8 @@ type pageData struct {
 	// Expires is when an open one times out; Rule and Votes are there where it takes several people.
 	Expires, Rule, Refusal string
 	Votes                  []string
+	// Shortage says why nobody is left to approve it.
+	Shortage string
 }
 
 // page writes the page of a confirmation. It works without scripts, and nothing else may be loaded by it.
@@ -94,6 +96,11 @@ func (l *Links) page(ctx context.Context, w http.ResponseWriter, r *api.Request,
 	}
 	if err := l.votes(ctx, e, c, &p); err != nil {
 		return err
+	}
+	if p.Open {
+		if p.Shortage, err = l.Shortage(ctx, e, c); err != nil {
+			return err
+		}
 	}
 	p.Refusal = l.refusal(ctx, subject(r), e, c).Error()
 	if p.Open && p.May {

@@ -28,6 +28,8 @@ type PendingConfirmation struct {
 	Trigger   models.Trigger `json:"trigger"`
 	CreatedAt time.Time      `json:"created_at"`
 	ExpiresAt *time.Time     `json:"expires_at,omitempty"`
+	// Shortage says why it cannot be approved as things are: too few people are left who may, the caller included.
+	Shortage string `json:"shortage,omitempty"`
 	// ConfirmationURL is the page that asks for the decision; see the documented links.
 	ConfirmationURL string `json:"confirmation_url"`
 }
@@ -106,6 +108,10 @@ func (s *surface) showPending(ctx context.Context, by policies.Subject, p *model
 	if err != nil {
 		return nil, err
 	}
-	return &PendingConfirmation{ID: c.ID, Execution: e.ID, Number: e.Number, Project: e.ProjectName, Pipeline: e.SubjectName, Step: p.StepName,
+	shortage, err := s.confirm.Shortage(ctx, &e.Execution, c)
+	if err != nil {
+		return nil, err
+	}
+	return &PendingConfirmation{Shortage: shortage, ID: c.ID, Execution: e.ID, Number: e.Number, Project: e.ProjectName, Pipeline: e.SubjectName, Step: p.StepName,
 		User: c.User, Team: c.Team, Trigger: e.Trigger, CreatedAt: c.CreatedAt, ExpiresAt: c.ExpiresAt, ConfirmationURL: confirm.URL(s.PublicURL, e.ProjectName, &e.Execution, code)}, nil
 }

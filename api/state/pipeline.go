@@ -62,6 +62,8 @@ type PipelineStep struct {
 	// ExpiresAt is when a confirmation times out, and Decisions what each person has said, oldest first.
 	ExpiresAt string         `json:"expires_at,omitempty" validate:"max=100"`
 	Decisions []StepDecision `json:"decisions,omitempty" validate:"max=100"`
+	// Shortage says why a confirmation that waits cannot be approved as things are: too few people are left who may.
+	Shortage string `json:"shortage,omitempty" validate:"max=4000"`
 }
 
 // StepDecision is one person's word on a confirmation.

@@ -180,6 +180,9 @@ func (s *surface) fillSteps(ctx context.Context, e *models.Execution, phases []P
 		if e.CancelRequestedAt != nil && !e.CancelRequestedAt.Before(c.CreatedAt) {
 			continue // nobody decides it any more
 		}
+		if st.Shortage, err = s.confirm.Shortage(ctx, e, c); err != nil {
+			return err
+		}
 		may, err := s.confirm.MayDecide(ctx, api.SubjectOf(ctx), e, c)
 		if err != nil {
 			return err

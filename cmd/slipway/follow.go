@@ -132,6 +132,9 @@ func tellPeople(out io.Writer, id string) func(client.Event) error {
 			_, err = fmt.Fprintf(out, "* %s\n", oneLine(name+withReason(e.Outcome, e.Reason)))
 		case client.EventWait:
 			_, err = fmt.Fprintf(out, "* %s\n", oneLine(e.Step+": a decision is awaited of "+e.Asked))
+			if err == nil && e.Reason != "" {
+				_, err = fmt.Fprintf(out, "    %s\n", oneLine("as things are it cannot be approved: "+e.Reason))
+			}
 			if err == nil && e.URL != "" {
 				_, err = fmt.Fprintf(out, "    %s\n    slipway pipeline approve %s\n", oneLine(e.URL), e.Execution)
 			}

@@ -36,7 +36,8 @@ type Event struct {
 	Step string
 	// Line is the log's line, of EventLog.
 	Line logs.Item
-	// Outcome and Reason are the exact status and why it is that, of EventStatus.
+	// Outcome and Reason are the exact status and why it is that, of EventStatus. Of EventWait, Reason says why nobody is
+	// left to decide.
 	Outcome, Reason string
 	// URL is where the decision is made, of EventWait; "" where it is somebody else's. Asked says whose it is.
 	URL, Asked string
@@ -275,7 +276,7 @@ func (f *following) step(ctx context.Context, ref Ref, e *Execution, st *Pipelin
 	}
 	if st.Type == StepConfirmation && st.Outcome == "waiting" && !known.asked {
 		known.asked = true
-		return f.tell(Event{Kind: EventWait, Execution: ref.ID, Step: label, URL: st.ConfirmationURL, Asked: Asked(st.User, st.Team)})
+		return f.tell(Event{Kind: EventWait, Execution: ref.ID, Step: label, URL: st.ConfirmationURL, Asked: Asked(st.User, st.Team), Reason: st.Shortage})
 	}
 	return nil
 }

@@ -115,6 +115,8 @@ type PipelineStep struct {
 	// ConfirmationURL is where the decision is made, for those who may make it while it is awaited. Opened in a browser it
 	// is a page; ending in /approve or /disapprove it acts for a caller that accepts JSON.
 	ConfirmationURL string `json:"confirmation_url,omitempty"`
+	// Shortage says why a confirmation that waits cannot be approved as things are.
+	Shortage string `json:"shortage,omitempty"`
 }
 
 // Ref is the execution that the step runs as.
