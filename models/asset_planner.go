@@ -367,15 +367,20 @@ func (p *assetPlanner) imageLabels(c *rsql.Comparison) rsql.Node {
 	return p.byIDs(c, "SELECT "+p.store.idText("d.asset_id")+" FROM asset_details d WHERE "+where, args, false)
 }
 
-// imageTags narrows a pattern on image tags down to ids, where few images have a tag like it. All are read, by several
-// processes: PostgreSQL does that only for a condition on the row alone, which is that all its tags, as one text, hold a
-// piece of the pattern. What is found is tried exactly.
+// imageTags narrows a pattern on image tags down to ids, where few images have a tag like it. What is found is tried exactly.
+//
+// A pattern that no index serves reads all assets, by several processes: PostgreSQL does that only for a condition on the
+// row alone, which is that all its tags, as one text, hold a piece of the pattern.
 func (p *assetPlanner) imageTags(c *rsql.Comparison, negative bool) rsql.Node {
-	piece := matchOf(c.Values[0]).longest()
-	if piece == "" {
-		return c
+	where, args, found := imageTagsLike(c.Values[0])
+	if !found {
+		piece := matchOf(c.Values[0]).longest()
+		if piece == "" {
+			return c
+		}
+		where, args = `lower(array_to_string(image_tags, ',') COLLATE "C") LIKE ?`, []any{rsql.ContainsPattern(piece)}
 	}
-	ids := p.byIDs(c, `SELECT x.id::text FROM assets x WHERE lower(array_to_string(x.image_tags, ',') COLLATE "C") LIKE ?`, []any{rsql.ContainsPattern(piece)}, negative)
+	ids := p.byIDs(c, "SELECT id::text FROM assets WHERE "+where, args, negative)
 	switch n, ok := ids.(*rsql.Comparison); {
 	case !ok || n == c || n.Field != "id":
 		return ids
