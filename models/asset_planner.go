@@ -269,14 +269,7 @@ func (p *assetPlanner) lookup(where string, args ...any) (found []facetValue, ok
 		return nil, false
 	}
 	p.lookups--
-	if found, ok = p.facets(min(planLimits.listed, p.values), where, args...); ok {
-		p.values -= len(found)
-	}
-	return found, ok
-}
-
-// facets reads values of facets in the organizations, unless there are more than a limit.
-func (p *assetPlanner) facets(limit int, where string, args ...any) (found []facetValue, ok bool) {
+	limit := min(planLimits.listed, p.values)
 	in, list := p.store.among("organization_id", p.organizations)
 	query := "SELECT field, key, value, CAST(SUM(n) AS bigint) FROM asset_facets WHERE " + in + " AND " + where + " GROUP BY field, key, value LIMIT ?"
 	rows, err := p.store.assetRows(p.ctx, query, append(append([]any{list}, args...), limit+1)...)
@@ -284,6 +277,7 @@ func (p *assetPlanner) facets(limit int, where string, args ...any) (found []fac
 	if p.err != nil || len(found) > limit {
 		return nil, false
 	}
+	p.values -= len(found)
 	return found, true
 }
 
