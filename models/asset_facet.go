@@ -39,9 +39,14 @@ func (d facetDeltas) image(organization string, i *Image) {
 	d.add(organization, "registry", "", i.Registry, 1)
 	d.add(organization, "repository", "", i.Repository, 1)
 	d.add(organization, "name", "", i.name(), 1)
-	d.add(organization, "architecture", "", i.Architecture, 1)
-	d.add(organization, "os", "", i.OS, 1)
+	d.platform(organization, i, 1)
 	d.edited(organization, i.Class, i.Labels, i.Tags, 1)
+}
+
+// platform counts, or with n = -1 no longer counts, what a later report of an image may bring.
+func (d facetDeltas) platform(organization string, i *Image, n int64) {
+	d.add(organization, "architecture", "", i.Architecture, n)
+	d.add(organization, "os", "", i.OS, n)
 }
 
 // edited counts, or with n = -1 no longer counts, what people can change of an asset.

@@ -1,6 +1,7 @@
 package models
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -28,10 +29,11 @@ type putRow struct {
 }
 
 // PutImages writes images of one organization, in one transaction: those that are new become assets, those that are known
-// get what the registry says of them now. What people have set (class, labels, tags) is not touched on assets that exist.
+// get what the registry says of them now. What people have set (class, labels, tags) is not touched on assets that exist,
+// and what an image leaves out of its config's facts (architecture, labels, document ...) stays as it is.
 //
-// With merge, image tags and digests are added to those that an asset has; else they replace them. Images must have
-// passed Image.Check. An image that is there twice counts once, the last one wins.
+// With merge, image tags and digests are added to those that an asset has, and the facts that it has stay; else they
+// replace them. Images must have passed Image.Check. An image that is there twice counts once: merged, or the last one.
 func (s *Store) PutImages(ctx context.Context, organizationID string, images []Image, merge bool) (PutResult, error) {
 	var result PutResult
 	if len(images) == 0 {
@@ -43,7 +45,11 @@ func (s *Store) PutImages(ctx context.Context, organizationID string, images []I
 	byID := make(map[string]*Image, len(images))
 	for i := range images {
 		img := &images[i]
-		byID[NewAssetID(organizationID, img.Registry, img.Repository, img.ConfigDigest)] = img
+		id := NewAssetID(organizationID, img.Registry, img.Repository, img.ConfigDigest)
+		if earlier := byID[id]; merge && earlier != nil {
+			img = img.filledIn(earlier, merge)
+		}
+		byID[id] = img
 	}
 	ids := slices.Sorted(maps.Keys(byID))
 	err := s.Tx(ctx, func(tx *Store) error {
@@ -78,10 +84,13 @@ func (s *Store) PutImages(ctx context.Context, organizationID string, images []I
 			if !ok {
 				return fmt.Errorf("asset %s is there and cannot be read", id)
 			}
-			img := byID[id]
-			if merge {
-				img = mergeImage(&a, img)
+			before, err := a.image()
+			if err != nil {
+				return err
 			}
+			img := byID[id].filledIn(before, merge)
+			deltas.platform(organizationID, before, -1)
+			deltas.platform(organizationID, img, 1)
 			old = append(old, tx.putRow(id, img))
 		}
 		result.Created = int64(len(inserted))
@@ -108,6 +117,14 @@ func (s *Store) putRow(id string, img *Image) putRow {
 	return r
 }
 
+// labelText is the image's labels in JSON, "" for none.
+func (r *putRow) labelText() string {
+	if r.labelJSON == nil {
+		return ""
+	}
+	return *r.labelJSON
+}
+
 // mustJSON marshals maps and lists of texts, which always works; absent is for nil.
 func mustJSON(v any, absent string) string {
 	b, err := json.Marshal(v)
@@ -117,28 +134,54 @@ func mustJSON(v any, absent string) string {
 	return string(b)
 }
 
-// mergeImage adds to an image the image tags and digests that its asset has already, the old ones first.
-func mergeImage(a *Asset, img *Image) *Image {
-	merged := *img
-	var tags []string
-	var digests []AssetDigests
-	_ = json.Unmarshal(a.ImageTags, &tags)
-	_ = json.Unmarshal(a.Digests, &digests)
-	before := len(tags)
-	for _, t := range img.ImageTags {
-		if !slices.Contains(tags, t) {
-			tags = append(tags, t)
+// image is what an asset knows of its image, without the image's labels.
+func (a *Asset) image() (*Image, error) {
+	img := &Image{Registry: a.Registry, Repository: a.Repository, ConfigDigest: a.ConfigDigest, TotalImageTags: a.TotalImageTags, Architecture: a.Architecture, OS: a.OS,
+		SizeBytes: a.SizeBytes, BuiltAt: a.BuiltAt, Document: a.Document}
+	if err := json.Unmarshal(a.ImageTags, &img.ImageTags); err != nil {
+		return nil, fmt.Errorf("read the image tags of asset %s: %w", a.ID, err)
+	}
+	if err := json.Unmarshal(a.Digests, &img.Digests); err != nil {
+		return nil, fmt.Errorf("read the digests of asset %s: %w", a.ID, err)
+	}
+	return img, nil
+}
+
+// filledIn is the image with what only an earlier report of it says. The digest of its config is the same, so the facts in
+// there are too: whoever leaves one out does not know it. With merge it is the earlier one that is believed, since a
+// registry knows more than a build, and image tags and digests are those of both, the earlier ones first.
+func (i *Image) filledIn(earlier *Image, merge bool) *Image {
+	filled := *i
+	first, second := i, earlier
+	if merge {
+		first, second = earlier, i
+	}
+	filled.Architecture, filled.OS = cmp.Or(first.Architecture, second.Architecture), cmp.Or(first.OS, second.OS)
+	filled.SizeBytes, filled.BuiltAt = cmp.Or(first.SizeBytes, second.SizeBytes), cmp.Or(first.BuiltAt, second.BuiltAt)
+	if filled.Document = first.Document; len(filled.Document) <= len("{}") {
+		filled.Document = second.Document
+	}
+	if filled.ImageLabels = first.ImageLabels; len(filled.ImageLabels) == 0 {
+		filled.ImageLabels = second.ImageLabels
+	}
+	if !merge {
+		return &filled
+	}
+	filled.ImageTags, filled.Digests = union(earlier.ImageTags, i.ImageTags), union(earlier.Digests, i.Digests)
+	filled.TotalImageTags = max(earlier.TotalImageTags+len(filled.ImageTags)-len(earlier.ImageTags), i.TotalImageTags)
+	filled.normalize()
+	return &filled
+}
+
+// union is a list and what another has beyond it.
+func union[T comparable](list, more []T) []T {
+	all := slices.Clone(list)
+	for _, x := range more {
+		if !slices.Contains(all, x) {
+			all = append(all, x)
 		}
 	}
-	for _, d := range img.Digests {
-		if !slices.Contains(digests, d) {
-			digests = append(digests, d)
-		}
-	}
-	merged.ImageTags, merged.Digests = tags, digests
-	merged.TotalImageTags = max(a.TotalImageTags+len(tags)-before, img.TotalImageTags)
-	merged.normalize()
-	return &merged
+	return all
 }
 
 // digestRows lists what an image is known by.

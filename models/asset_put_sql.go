@@ -98,18 +98,14 @@ func (s *Store) insertDetailsPostgres(ctx context.Context, list []putRow) error 
 	for i := range list {
 		r := &list[i]
 		ids, digests, documents = append(ids, r.id), append(digests, r.digests), append(documents, string(r.image.Document))
-		l := ""
-		if r.labelJSON != nil {
-			l = *r.labelJSON
-		}
-		labels = append(labels, l)
+		labels = append(labels, r.labelText())
 		for _, d := range r.digestRows() {
 			kind, digest, owner = append(kind, d[0]), append(digest, d[1]), append(owner, r.id)
 		}
 	}
 	if _, err := s.assetExec(ctx, `INSERT INTO asset_details (asset_id, digests, image_labels, document)
 		SELECT id::uuid, digests, NULLIF(labels, '')::jsonb, document FROM unnest(?::text[], ?::text[], ?::text[], ?::text[]) AS x(id, digests, labels, document)
-		ON CONFLICT (asset_id) DO UPDATE SET digests = excluded.digests, image_labels = excluded.image_labels, document = excluded.document`, ids, digests, labels, documents); err != nil {
+		ON CONFLICT (asset_id) DO UPDATE SET digests = excluded.digests, image_labels = COALESCE(excluded.image_labels, asset_details.image_labels), document = excluded.document`, ids, digests, labels, documents); err != nil {
 		return err
 	}
 	_, err := s.assetExec(ctx, `INSERT INTO asset_digests (digest, kind, asset_id) SELECT digest, kind, id::uuid FROM unnest(?::text[], ?::text[], ?::text[]) AS x(digest, kind, id)
@@ -152,7 +148,7 @@ func (s *Store) insertAssetsSQLite(ctx context.Context, organizationID string, l
 
 func (s *Store) insertDetailsSQLite(ctx context.Context, list []putRow) error {
 	details, err := s.write.Statement.ConnPool.PrepareContext(ctx, `INSERT INTO asset_details (asset_id, digests, image_labels, document) VALUES (?, ?, ?, ?)
-		ON CONFLICT (asset_id) DO UPDATE SET digests = excluded.digests, image_labels = excluded.image_labels, document = excluded.document`)
+		ON CONFLICT (asset_id) DO UPDATE SET digests = excluded.digests, image_labels = COALESCE(excluded.image_labels, asset_details.image_labels), document = excluded.document`)
 	if err != nil {
 		return err
 	}
@@ -209,21 +205,27 @@ func (s *Store) updateAssets(ctx context.Context, list []putRow) (int64, error) 
 }
 
 func (s *Store) updateAssetsPostgres(ctx context.Context, list []putRow) (map[string]bool, error) {
-	var ids, tags, digests, documents []string
-	var totals, sizes []int64
+	var ids, tags, digests, documents, labels, architectures, systems []string
+	var totals, sizes, built []int64
 	for i := range list {
 		r := &list[i]
 		ids, tags, digests, documents = append(ids, r.id), append(tags, strings.Join(r.image.ImageTags, ",")), append(digests, r.digests), append(documents, string(r.image.Document))
-		totals, sizes = append(totals, int64(r.image.TotalImageTags)), append(sizes, r.image.SizeBytes)
+		totals, sizes, built = append(totals, int64(r.image.TotalImageTags)), append(sizes, r.image.SizeBytes), append(built, builtMicroseconds(r))
+		labels, architectures, systems = append(labels, r.labelText()), append(architectures, r.image.Architecture), append(systems, r.image.OS)
 	}
 	if _, err := s.assetExec(ctx, "UPDATE assets SET last_seen_at = ? WHERE id = ANY(?::text[]::uuid[])", s.Now(), ids); err != nil {
 		return nil, err
 	}
-	rows, err := s.assetRows(ctx, `UPDATE assets a SET image_tags = string_to_array(x.image_tags, ','), total_image_tags = x.total_image_tags, size_bytes = x.size_bytes, updated_at = ?
-		FROM unnest(?::text[], ?::text[], ?::text[], ?::text[], ?::bigint[], ?::bigint[]) AS x(id, image_tags, digests, document, total_image_tags, size_bytes), asset_details d
-		WHERE a.id = x.id::uuid AND d.asset_id = a.id AND (a.image_tags <> string_to_array(x.image_tags, ',') OR a.total_image_tags <> x.total_image_tags
-			OR a.size_bytes <> x.size_bytes OR d.digests <> x.digests OR d.document <> x.document)
-		RETURNING a.id::text`, s.Now(), ids, tags, digests, documents, totals, sizes)
+	rows, err := s.assetRows(ctx, `UPDATE assets a SET image_tags = x.image_tags, total_image_tags = x.total_image_tags, size_bytes = x.size_bytes,
+			architecture = x.architecture, os = x.os, built_at = x.built_at, updated_at = ?
+		FROM (SELECT id::uuid, string_to_array(image_tags, ',') AS image_tags, digests, document, NULLIF(image_labels, '')::jsonb AS image_labels, architecture, os, total_image_tags, size_bytes,
+				CASE WHEN built_at <> -9223372036854775808 THEN timestamptz 'epoch' + built_at * interval '1 microsecond' END AS built_at
+			FROM unnest(?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::bigint[], ?::bigint[], ?::bigint[])
+				AS y(id, image_tags, digests, document, image_labels, architecture, os, total_image_tags, size_bytes, built_at)) x, asset_details d
+		WHERE a.id = x.id AND d.asset_id = a.id AND (a.image_tags <> x.image_tags OR a.total_image_tags <> x.total_image_tags OR a.size_bytes <> x.size_bytes
+			OR a.architecture <> x.architecture OR a.os <> x.os OR a.built_at IS DISTINCT FROM x.built_at
+			OR d.digests <> x.digests OR d.document <> x.document OR x.image_labels IS NOT NULL AND d.image_labels IS DISTINCT FROM x.image_labels)
+		RETURNING a.id::text`, s.Now(), ids, tags, digests, documents, labels, architectures, systems, totals, sizes, built)
 	found, err := scanAll(rows, err, func(rows *sql.Rows, id *string) error { return rows.Scan(id) })
 	changed := make(map[string]bool, len(found))
 	for _, id := range found {
@@ -239,10 +241,12 @@ func (s *Store) updateAssetsSQLite(ctx context.Context, list []putRow) (map[stri
 		if _, err := s.assetExec(ctx, "UPDATE assets SET last_seen_at = ? WHERE id = ?", s.Now(), r.id); err != nil {
 			return nil, err
 		}
-		tags := mustJSON(r.image.ImageTags, "[]")
-		n, err := s.assetExec(ctx, `UPDATE assets SET image_tags = ?, total_image_tags = ?, size_bytes = ?, updated_at = ? WHERE id = ?
-			AND (image_tags <> ? OR total_image_tags <> ? OR size_bytes <> ? OR EXISTS (SELECT 1 FROM asset_details d WHERE d.asset_id = assets.id AND (d.digests <> ? OR d.document <> ?)))`,
-			tags, r.image.TotalImageTags, r.image.SizeBytes, s.Now(), r.id, tags, r.image.TotalImageTags, r.image.SizeBytes, r.digests, string(r.image.Document))
+		tags, img := mustJSON(r.image.ImageTags, "[]"), r.image
+		n, err := s.assetExec(ctx, `UPDATE assets SET image_tags = ?, total_image_tags = ?, size_bytes = ?, architecture = ?, os = ?, built_at = ?, updated_at = ? WHERE id = ?
+			AND (image_tags <> ? OR total_image_tags <> ? OR size_bytes <> ? OR architecture <> ? OR os <> ? OR built_at IS NOT ?
+				OR EXISTS (SELECT 1 FROM asset_details d WHERE d.asset_id = assets.id AND (d.digests <> ? OR d.document <> ? OR d.image_labels IS NOT COALESCE(?, d.image_labels))))`,
+			tags, img.TotalImageTags, img.SizeBytes, img.Architecture, img.OS, img.BuiltAt, s.Now(), r.id,
+			tags, img.TotalImageTags, img.SizeBytes, img.Architecture, img.OS, img.BuiltAt, r.digests, string(img.Document), r.labelJSON)
 		if err != nil {
 			return nil, err
 		}
