@@ -195,6 +195,7 @@ func (s *scan) repository(ctx context.Context, repository string) error {
 	if err != nil {
 		return errors.New("the registry lists a name that no repository can have")
 	}
+	began, before := s.Store.Now(), s.state.Failures
 	tags, listErr := s.tags(ctx, repo)
 	images := map[string]*models.Image{} // by config digest
 	manifests := map[string][]string{}   // manifest or index digest -> config digests
@@ -238,6 +239,11 @@ func (s *scan) repository(ctx context.Context, repository string) error {
 	}
 	s.state.Images += int64(len(list))
 	s.state.Created += result.Created
+	if listErr == nil && s.state.Failures == before {
+		if err := s.Store.UntagAssets(ctx, s.registry.OrganizationID, s.host.RegistryStr(), repo.RepositoryStr(), began); err != nil {
+			return &storeError{err}
+		}
+	}
 	return listErr
 }
 

@@ -473,3 +473,44 @@ func TestRegistriesAreChecked(t *testing.T) {
 		require.Error(t, s.PutAssetRegistry(t.Context(), &r, nil), "%+v", r)
 	}
 }
+
+// TestScanTakesMovedTagsAway: an image that no tag points to any more is no longer listed by the registry. What it was
+// called goes with the first scan that read its repository whole.
+func TestScanTakesMovedTagsAway(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *models.Store, org *models.Organization) {
+		broken := atomic.Bool{}
+		address := startRegistry(t, func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if broken.Load() && strings.HasSuffix(r.URL.Path, "/manifests/old") {
+					w.WriteHeader(http.StatusNotFound)
+					return
+				}
+				next.ServeHTTP(w, r)
+			})
+		})
+		first, neighbour := push(t, address, "team/api:latest", nil), push(t, address, "team/api-v2:latest", nil)
+		push(t, address, "team/api:old", nil)
+		r := putRegistry(t, s, org, address)
+		scan := func() error {
+			return (&Scanner{Store: s, Network: loopback}).Scan(t.Context(), models.NewID(), r, nil)
+		}
+		tags := func(repository string, i v1.Image) string {
+			d, err := i.ConfigName()
+			require.NoError(t, err)
+			a := assetsOf(t, s, org)[repository+"@"+d.String()]
+			require.NotEmpty(t, a.ID)
+			return string(a.ImageTags) + fmt.Sprint(a.TotalImageTags)
+		}
+		require.NoError(t, scan())
+		require.Equal(t, `["latest"]1`, tags("team/api", first))
+		second := push(t, address, "team/api:latest", nil)
+		broken.Store(true)
+		require.Error(t, scan())
+		require.Equal(t, `["latest"]1`, tags("team/api", first), "what could not be read may have the tag")
+		broken.Store(false)
+		require.NoError(t, scan())
+		require.Equal(t, `[]0`, tags("team/api", first))
+		require.Equal(t, `["latest"]1`, tags("team/api", second))
+		require.Equal(t, `["latest"]1`, tags("team/api-v2", neighbour))
+	})
+}

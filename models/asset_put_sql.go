@@ -3,7 +3,9 @@ package models
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"strings"
+	"time"
 )
 
 // insertAssets adds those assets that are not there, with their details and digests, and gives their ids.
@@ -255,4 +257,20 @@ func (s *Store) updateAssetsSQLite(ctx context.Context, list []putRow) (map[stri
 		}
 	}
 	return changed, nil
+}
+
+// UntagAssets takes the image tags of those assets of a repository away that were not seen since a time: its registry was
+// read whole since then, and no tag points to them any more.
+func (s *Store) UntagAssets(ctx context.Context, organizationID, registry, repository string, since time.Time) error {
+	unseen := "SELECT id FROM assets WHERE organization_id = ? AND registry = ? AND repository = ? AND last_seen_at < ? AND total_image_tags > 0"
+	none, in := "'[]'", "IN ("+unseen+")"
+	if s.dialect == PostgreSQL {
+		// Locked in the order of the ids, as all are who change several.
+		none, in = "'{}'", "= ANY(ARRAY("+unseen+" ORDER BY id FOR UPDATE))"
+	}
+	_, err := s.assetExec(ctx, "UPDATE assets SET image_tags = "+none+", total_image_tags = 0, updated_at = ? WHERE id "+in, s.Now(), organizationID, registry, repository, since)
+	if err != nil {
+		return fmt.Errorf("untag assets: %w", err)
+	}
+	return nil
 }
