@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
@@ -163,6 +164,8 @@ func (s *scan) repositories(ctx context.Context) ([]string, error) {
 	if len(s.registry.Repositories) > 0 {
 		return slices.Compact(slices.Sorted(slices.Values(s.registry.Repositories))), nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, s.limits.Repository)
+	defer cancel()
 	var list []string
 	c, err := s.puller.Catalogger(ctx, s.host)
 	if err != nil {
@@ -196,33 +199,15 @@ func (s *scan) repository(ctx context.Context, repository string) error {
 		return errors.New("the registry lists a name that no repository can have")
 	}
 	began, before := s.Store.Now(), s.state.Failures
-	tags, listErr := s.tags(ctx, repo)
-	images := map[string]*models.Image{} // by config digest
-	manifests := map[string][]string{}   // manifest or index digest -> config digests
-	for _, tag := range tags {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		d, err := s.puller.Get(ctx, repo.Tag(tag))
-		if err != nil {
-			if len(images) == 0 && !isLimit(err) {
-				return err // nothing of this repository can be read: the others' turn
-			}
-			s.failed(repository+":"+tag, err)
-			continue
-		}
-		digest := d.Digest.String()
-		configs, known := manifests[digest]
-		if !known {
-			configs, err = s.manifest(ctx, repo, d, images)
-			if err != nil {
-				s.failed(repository+":"+tag, err)
-			}
-			manifests[digest] = configs
-		}
-		for _, c := range configs {
-			images[c].ImageTags = append(images[c].ImageTags, tag)
-		}
+	limited, cancel := context.WithTimeout(ctx, s.limits.Repository)
+	defer cancel()
+	tags, incomplete := s.tags(limited, repo)
+	images, err := s.imagesOf(limited, repo, tags)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		incomplete = err
 	}
 	list := make([]models.Image, 0, len(images))
 	for _, img := range images {
@@ -239,12 +224,55 @@ func (s *scan) repository(ctx context.Context, repository string) error {
 	}
 	s.state.Images += int64(len(list))
 	s.state.Created += result.Created
-	if listErr == nil && s.state.Failures == before {
+	if incomplete == nil && s.state.Failures == before {
 		if err := s.Store.UntagAssets(ctx, s.registry.OrganizationID, s.host.RegistryStr(), repo.RepositoryStr(), began); err != nil {
 			return &storeError{err}
 		}
 	}
-	return listErr
+	return incomplete
+}
+
+// imagesOf reads the images that tags point to, by the digests of their configs. An error says why it left the rest.
+func (s *scan) imagesOf(ctx context.Context, repo name.Repository, tags []string) (map[string]*models.Image, error) {
+	images := map[string]*models.Image{}
+	manifests := map[string][]string{} // manifest or index digest -> config digests
+	inRow := 0
+	for _, tag := range tags {
+		if ctx.Err() != nil {
+			return images, fmt.Errorf("not read to its end within %s", s.limits.Repository)
+		}
+		configs, err := s.tagged(ctx, repo.Tag(tag), manifests, images)
+		for _, c := range configs {
+			images[c].ImageTags = append(images[c].ImageTags, tag)
+		}
+		if err == nil {
+			inRow = 0
+			continue
+		}
+		if len(images) == 0 && isAway(err) {
+			return nil, err // the others' turn
+		}
+		s.failed(repo.RepositoryStr()+":"+tag, err)
+		if inRow++; inRow >= s.limits.Failures {
+			return images, fmt.Errorf("given up after %d tags in a row could not be read; the last: %s", inRow, reasonOf(err))
+		}
+	}
+	return images, nil
+}
+
+// tagged reads the images behind a tag and gives the digests of their configs. manifests are those that were read before.
+func (s *scan) tagged(ctx context.Context, tag name.Tag, manifests map[string][]string, images map[string]*models.Image) ([]string, error) {
+	d, err := s.puller.Get(ctx, tag)
+	if err != nil {
+		return nil, err
+	}
+	digest := d.Digest.String()
+	if configs, known := manifests[digest]; known {
+		return configs, nil
+	}
+	configs, err := s.manifest(ctx, tag.Context(), d, images)
+	manifests[digest] = configs
+	return configs, err
 }
 
 func (s *scan) options() []name.Option {
@@ -287,7 +315,10 @@ const maxPlatforms = 100
 // manifest reads the image behind a manifest, or the images behind an index, and gives their config digests.
 func (s *scan) manifest(ctx context.Context, repo name.Repository, d *remote.Descriptor, images map[string]*models.Image) ([]string, error) {
 	if !d.MediaType.IsIndex() {
-		c, err := s.image(ctx, d, "", repo, images)
+		c, err := s.image(d, "", repo, images)
+		if errors.Is(err, errNoImage) {
+			return nil, nil
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -315,19 +346,25 @@ func (s *scan) manifest(ctx context.Context, repo name.Repository, d *remote.Des
 		cd, err := s.puller.Get(ctx, repo.Digest(child.Digest.String()))
 		if err == nil {
 			var c string
-			if c, err = s.image(ctx, cd, d.Digest.String(), repo, images); err == nil {
+			if c, err = s.image(cd, d.Digest.String(), repo, images); err == nil {
 				configs = append(configs, c)
 			}
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, errNoImage) {
 			failures = append(failures, err)
+		}
+		if len(failures) >= s.limits.Failures {
+			break
 		}
 	}
 	return configs, errors.Join(failures...)
 }
 
+// errNoImage says that a manifest is of something else that registries keep: a Helm chart, a signature.
+var errNoImage = errors.New("not a container image")
+
 // image reads the config of an image and gives its digest.
-func (s *scan) image(ctx context.Context, d *remote.Descriptor, index string, repo name.Repository, images map[string]*models.Image) (string, error) {
+func (s *scan) image(d *remote.Descriptor, index string, repo name.Repository, images map[string]*models.Image) (string, error) {
 	img, err := d.Image()
 	if err != nil {
 		return "", err
@@ -337,7 +374,11 @@ func (s *scan) image(ctx context.Context, d *remote.Descriptor, index string, re
 		return "", err
 	}
 	if m.Config.MediaType != types.DockerConfigJSON && m.Config.MediaType != types.OCIConfigJSON {
-		return "", fmt.Errorf("not a container image: its config is of the type %.100q", string(m.Config.MediaType))
+		return "", errNoImage
+	}
+	// Signatures have the config of an image, but no layer that a container could have.
+	if len(m.Layers) > 0 && !slices.ContainsFunc(m.Layers, func(l v1.Descriptor) bool { return l.MediaType.IsLayer() }) {
+		return "", errNoImage
 	}
 	if m.Config.Size > s.limits.Response {
 		return "", fmt.Errorf("a config of %d bytes: %w of %d bytes", m.Config.Size, errLimit, s.limits.Response)
@@ -369,6 +410,12 @@ var (
 )
 
 func isLimit(err error) bool { return errors.Is(err, errLimit) }
+
+// isAway says that the registry gave no answer, or none that may be read.
+func isAway(err error) bool {
+	var failed *url.Error
+	return errors.As(err, &failed) && !isLimit(err)
+}
 
 // reasonOf says for people what a registry did wrong. What it sent is shortened, and addresses lose their query, which may
 // be signed.

@@ -25,6 +25,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/stretchr/testify/require"
 
 	"slipway/internal/netguard"
@@ -513,4 +514,147 @@ func TestScanTakesMovedTagsAway(t *testing.T) {
 		require.Equal(t, `["latest"]1`, tags("team/api", second))
 		require.Equal(t, `["latest"]1`, tags("team/api-v2", neighbour))
 	})
+}
+
+// TestScanLeavesARepositoryThatFails: where one tag after the other cannot be read the rest of the repository is left, so
+// that a registry that answers none in time cannot hold a scan up for as long as it has tags. What was read is kept.
+func TestScanLeavesARepositoryThatFails(t *testing.T) {
+	s, org := onSQLite(t)
+	var asked atomic.Int64
+	bad := atomic.Bool{}
+	address := startRegistry(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if bad.Load() && strings.Contains(r.URL.Path, "/team/api/manifests/slow") {
+				asked.Add(1)
+				<-r.Context().Done()
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	img := push(t, address, "team/api:good", nil)
+	for i := range 30 {
+		pushImage(t, address, fmt.Sprintf("team/api:slow-%02d", i), img)
+	}
+	push(t, address, "team/web:1", nil)
+	bad.Store(true)
+	err := (&Scanner{Store: s, Network: loopback, Limits: ScanLimits{Request: 50 * time.Millisecond, Failures: 3}}).Scan(t.Context(), models.NewID(), putRegistry(t, s, org, address), nil)
+	var failed *ScanError
+	require.ErrorAs(t, err, &failed)
+	require.Contains(t, failed.Reason, "3 tags in a row")
+	require.Len(t, assetsOf(t, s, org), 2)
+	require.LessOrEqual(t, asked.Load(), int64(3*3), "three tries of three tags")
+}
+
+// TestScanOfASlowRepositoryEnds: one that answers every request, but slowly, is left in time.
+func TestScanOfASlowRepositoryEnds(t *testing.T) {
+	s, org := onSQLite(t)
+	slow := atomic.Bool{}
+	address := startRegistry(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if slow.Load() && strings.Contains(r.URL.Path, "/team/api/manifests/slow") {
+				<-r.Context().Done()
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	push(t, address, "team/api:good", nil)
+	push(t, address, "team/api:slow", nil)
+	push(t, address, "team/api:tail", nil)
+	push(t, address, "team/web:1", nil)
+	slow.Store(true)
+	err := (&Scanner{Store: s, Network: loopback, Limits: ScanLimits{Repository: time.Second}}).Scan(t.Context(), models.NewID(), putRegistry(t, s, org, address), nil)
+	var failed *ScanError
+	require.ErrorAs(t, err, &failed)
+	require.Contains(t, failed.Reason, "not read to its end within 1s")
+	require.Len(t, assetsOf(t, s, org), 2, "what was read before the time was over, and the other repository")
+}
+
+// TestScanGoesOnAfterTagsThatAreMissing: a tag whose manifest was removed says nothing of the others.
+func TestScanGoesOnAfterTagsThatAreMissing(t *testing.T) {
+	s, org := onSQLite(t)
+	bad := atomic.Bool{}
+	address := startRegistry(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if bad.Load() && strings.HasSuffix(r.URL.Path, "/manifests/a-gone") {
+				w.WriteHeader(http.StatusNotFound)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	push(t, address, "team/api:a-gone", nil)
+	push(t, address, "team/api:here", nil)
+	bad.Store(true)
+	err := (&Scanner{Store: s, Network: loopback}).Scan(t.Context(), models.NewID(), putRegistry(t, s, org, address), nil)
+	var failed *ScanError
+	require.ErrorAs(t, err, &failed)
+	require.Contains(t, failed.Reason, "team/api:a-gone")
+	require.Len(t, assetsOf(t, s, org), 1)
+}
+
+// TestScanLeavesOutWhatIsNoImage: registries keep charts and signatures too, which are no failures.
+func TestScanLeavesOutWhatIsNoImage(t *testing.T) {
+	s, org := onSQLite(t)
+	address := startRegistry(t, nil)
+	push(t, address, "team/api:1", nil)
+	chart, err := random.Image(100, 1)
+	require.NoError(t, err)
+	pushImage(t, address, "team/api:chart", mutate.ConfigMediaType(chart, "application/vnd.cncf.helm.config.v1+json"))
+	signature, err := mutate.Append(empty.Image, mutate.Addendum{Layer: static.NewLayer([]byte("{}"), "application/vnd.dev.cosign.simplesigning.v1+json")})
+	require.NoError(t, err)
+	pushImage(t, address, "team/api:sha256-abc.sig", signature)
+	require.NoError(t, (&Scanner{Store: s, Network: loopback}).Scan(t.Context(), models.NewID(), putRegistry(t, s, org, address), nil))
+	require.Len(t, assetsOf(t, s, org), 1)
+}
+
+// TestScanSendsCredentialsNowhereElse: a registry that redirects to another host, as those do that keep their files in a
+// bucket, takes no password there, and no token that was got for it.
+func TestScanSendsCredentialsNowhereElse(t *testing.T) {
+	images := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	var elsewhere atomic.Int64
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		elsewhere.Add(1)
+		if r.Header.Get("Authorization") != "" {
+			t.Errorf("%s got a credential: %s", r.URL, r.Header.Get("Authorization"))
+		}
+		images.ServeHTTP(w, r)
+	}))
+	defer other.Close()
+	for challenge, credential := range map[string]string{
+		`Basic realm="registry"`:                              "Basic cm9ib3Q6czNjcmV0LWNhbmFyeQ==", // robot:s3cret-canary
+		`Bearer realm="http://HOST/token",service="registry"`: "Bearer t0ken-canary",
+	} {
+		t.Run(challenge, func(t *testing.T) {
+			s, org := onSQLite(t)
+			locked := atomic.Bool{}
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				user, password, _ := r.BasicAuth()
+				switch {
+				case !locked.Load():
+					images.ServeHTTP(w, r)
+				case r.URL.Path == "/token" && user == "robot" && password == "s3cret-canary":
+					fmt.Fprint(w, `{"token":"t0ken-canary"}`)
+				case r.Header.Get("Authorization") != credential:
+					w.Header().Set("WWW-Authenticate", strings.Replace(challenge, "HOST", r.Host, 1))
+					w.WriteHeader(http.StatusUnauthorized)
+				case strings.Contains(r.URL.Path, "/blobs/") || strings.Contains(r.URL.Path, "/manifests/"):
+					http.Redirect(w, r, other.URL+r.URL.Path, http.StatusTemporaryRedirect)
+				default:
+					images.ServeHTTP(w, r)
+				}
+			}))
+			defer server.Close()
+			push(t, server.URL, "team/api:1", nil)
+			locked.Store(true)
+			r := &models.AssetRegistry{OrganizationID: org.ID, Name: "hub", URL: server.URL, Username: "robot"}
+			password := "s3cret-canary"
+			require.NoError(t, s.PutAssetRegistry(t.Context(), r, &password))
+			before := elsewhere.Load()
+			require.NoError(t, (&Scanner{Store: s, Network: loopback}).Scan(t.Context(), models.NewID(), r, nil))
+			require.NotEmpty(t, assetsOf(t, s, org))
+			require.GreaterOrEqual(t, elsewhere.Load()-before, int64(2), "a manifest and a config")
+		})
+	}
 }

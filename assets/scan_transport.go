@@ -19,7 +19,10 @@ type ScanLimits struct {
 	Response, Total int64
 	// Request is the time for one request with its answer.
 	Request time.Duration
-	// Failures is how many repositories in a row may fail before the registry is given up.
+	// Repository is the time for one repository, and for the list of them.
+	Repository time.Duration
+	// Failures is how many repositories in a row may fail before the registry is given up, and how many tags before the
+	// repository is.
 	Failures int
 }
 
@@ -41,6 +44,9 @@ func (l ScanLimits) withDefaults() ScanLimits {
 	}
 	if l.Request == 0 {
 		l.Request = time.Minute
+	}
+	if l.Repository == 0 {
+		l.Repository = time.Hour
 	}
 	return l
 }
