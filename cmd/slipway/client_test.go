@@ -71,7 +71,7 @@ type cli struct{ t *testing.T }
 
 func newCLI(t *testing.T) *cli {
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
-	for _, name := range []string{urlVariable, tokenVariable, contextVariable, serverVariable} {
+	for _, name := range []string{urlVariable, tokenVariable, contextVariable} {
 		t.Setenv(name, "")
 	}
 	return &cli{t}

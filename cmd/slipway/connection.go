@@ -20,9 +20,10 @@ import (
 )
 
 // The variables that say which server the client commands talk to, and as whom. A token is no flag: those can be seen by
-// every user of a machine. SLIPWAY_TOKEN is tokenVariable.
+// every user of a machine.
 const (
 	urlVariable     = "SLIPWAY_URL"
+	tokenVariable   = "SLIPWAY_TOKEN"
 	contextVariable = "SLIPWAY_CONTEXT"
 )
 
@@ -160,6 +161,9 @@ func explain(server string, err error) error {
 	if err == nil || errors.As(err, &exit) {
 		return err
 	}
+	if errors.Is(err, client.ErrNotSlipway) {
+		return somethingElse(server)
+	}
 	var answer *client.Error
 	if errors.As(err, &answer) {
 		return explainAnswer(server, answer)
@@ -185,10 +189,19 @@ func explain(server string, err error) error {
 	return err
 }
 
+// somethingElse is the error where no Slipway answers at an address.
+func somethingElse(server string) error {
+	return &exitError{exitUnreachable, fmt.Errorf("%s does not answer as a Slipway does: is that the right address?", server)}
+}
+
 func explainAnswer(server string, answer *client.Error) error {
 	said := answer.Body
 	if said == "" {
 		said = strings.ToLower(http.StatusText(answer.Status))
+	}
+	// A page, or JSON of a form that the client did not find a text in, comes from something else at this address.
+	if strings.HasPrefix(said, "<") || strings.HasPrefix(said, "{") {
+		return somethingElse(server)
 	}
 	switch answer.Status {
 	case http.StatusUnauthorized:

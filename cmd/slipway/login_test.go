@@ -125,7 +125,7 @@ func TestLogin(t *testing.T) {
 		{exitUsage, "", "do not go together", []string{server.URL, "--user", "ann", "--token-file", "-"}},
 		{exitUsage, "", "is no address", []string{"localhost:7770", "--token-file", "-"}},
 		{exitUsage, "", "is no name for a context", []string{server.URL, "--name", "../x"}},
-		{exitUsage, "", "is not an http or https URL", []string{"ftp://host", "--token-file", "-"}},
+		{exitUsage, "", "is not the address of a server", []string{"ftp://host", "--token-file", "-"}},
 		{exitUsage, "", "accepts 1 arg(s), received 0", nil},
 		{exitUnreachable, "x\n", "cannot be reached", []string{"http://127.0.0.1:1", "--token-file", "-"}},
 	} {
@@ -259,4 +259,30 @@ func TestGoldenTables(t *testing.T) {
 		require.Equal(t, want, span(d))
 	}
 	require.Equal(t, "just now", ago(now.Add(time.Hour), now))
+}
+
+// A wrong port is the likeliest mistake: what answers there must not be taken for a Slipway that asks for no login.
+func TestLoginAtSomethingElse(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "token")
+	require.NoError(t, os.WriteFile(token, []byte("slw_x\n"), 0o600))
+	for name, handler := range map[string]http.HandlerFunc{
+		"JSON": func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, `{"code": 5, "message": "Not Found"}`, http.StatusNotFound)
+		},
+		"a page": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "<!doctype html><title>Hello</title>")
+		},
+		"text": http.NotFound,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCLI(t)
+			server := httptest.NewServer(handler)
+			defer server.Close()
+			c.fails(exitUnreachable, "does not answer as a Slipway does: is that the right address?", "login", server.URL, "--token-file", token)
+			require.Equal(t, "You are not logged in anywhere.\n", c.run("context", "list"))
+		})
+	}
+	c := newCLI(t)
+	t.Setenv(urlVariable, "127.0.0.1:7770")
+	c.fails(exitUsage, "'127.0.0.1:7770' is not the address of a server: expected one such as http://127.0.0.1:7770", "executions")
 }

@@ -15,17 +15,8 @@ import (
 	"slipway/internal/client"
 )
 
-// The variables that say which server the commands talk to, and as whom. A token is no flag: those can be seen by every
-// user of a machine.
-const (
-	serverVariable = "SLIPWAY_SERVER"
-	tokenVariable  = "SLIPWAY_TOKEN"
-)
-
-// packagesCommand is what the commands below `slipway packages` share. They use the API, with the rights of the token.
-type packagesCommand struct {
-	server, output string
-}
+// packagesCommand is what the commands below `slipway packages` share.
+type packagesCommand struct{ clientCommands }
 
 // newPackagesCommand makes `slipway packages`.
 func newPackagesCommand() *cobra.Command {
@@ -33,30 +24,11 @@ func newPackagesCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "packages",
 		Short: "Manage the private Composer repository",
-		Long:  "Manage the private Composer repository through the API. The token is read from " + tokenVariable + ".",
+		Long:  "Manage the private Composer repository of the Slipway that you are logged in to: packages, their versions, and who may install them.",
 	}
-	server := os.Getenv(serverVariable)
-	if server == "" {
-		server = "http://127.0.0.1:7770"
-	}
-	c.PersistentFlags().StringVar(&p.server, "server", server, "address of the API; also "+serverVariable)
-	c.PersistentFlags().StringVarP(&p.output, "output", "o", "table", "table or json")
+	p.flags(c)
 	c.AddCommand(p.createCommand(), p.uploadCommand(), p.grantCommand(), p.listCommand())
 	return c
-}
-
-// with makes the client for one command.
-func (p *packagesCommand) with(fn func(api *client.Client, c *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
-	return func(c *cobra.Command, args []string) error {
-		if p.output != "table" && p.output != "json" {
-			return fmt.Errorf("--output is %q, expected table or json", p.output)
-		}
-		api, err := client.New(p.server, os.Getenv(tokenVariable), nil)
-		if err != nil {
-			return err
-		}
-		return fn(api, c, args)
-	}
 }
 
 // print writes v as JSON, or text for people.
@@ -82,12 +54,12 @@ func (p *packagesCommand) createCommand() *cobra.Command {
 	}
 	c.Flags().StringVar(&description, "description", "", "what it is, for people")
 	c.Flags().BoolVar(&disabled, "disabled", false, "hide it from consumers for now")
-	c.RunE = p.with(func(api *client.Client, c *cobra.Command, args []string) error {
+	c.RunE = p.with(func(ctx context.Context, api *client.Client, c *cobra.Command, args []string) error {
 		pkg := &client.Package{Name: args[0], Description: description, Status: 1}
 		if disabled {
 			pkg.Status = 0
 		}
-		if err := api.CreatePackage(c.Context(), pkg); err != nil {
+		if err := api.CreatePackage(ctx, pkg); err != nil {
 			return err
 		}
 		return p.print(c, pkg, func(w io.Writer) { fmt.Fprintf(w, "%s is package %d\n", pkg.Name, pkg.ID) })
@@ -106,7 +78,7 @@ func (p *packagesCommand) find(ctx context.Context, api *client.Client, referenc
 			return &list[i], nil
 		}
 	}
-	return nil, fmt.Errorf("there is no package %q", reference)
+	return nil, &exitError{exitNotFound, fmt.Errorf("%s has no package %q that you may see", api.Server(), reference)}
 }
 
 func (p *packagesCommand) uploadCommand() *cobra.Command {
@@ -118,22 +90,22 @@ func (p *packagesCommand) uploadCommand() *cobra.Command {
 		Args:    cobra.ExactArgs(3),
 		Example: "  git archive --format=zip --output=hello.zip v1.2.0\n  slipway packages upload acme/hello v1.2.0 hello.zip",
 	}
-	c.RunE = p.with(func(api *client.Client, c *cobra.Command, args []string) error {
+	c.RunE = p.with(func(ctx context.Context, api *client.Client, c *cobra.Command, args []string) error {
 		// First the file: a version without an archive would be in the way.
 		file, err := os.Open(args[2])
 		if err != nil {
 			return err
 		}
 		defer file.Close()
-		pkg, err := p.find(c.Context(), api, args[0])
+		pkg, err := p.find(ctx, api, args[0])
 		if err != nil {
 			return err
 		}
-		version, err := p.version(c.Context(), api, pkg.ID, args[1])
+		version, err := p.version(ctx, api, pkg.ID, args[1])
 		if err != nil {
 			return err
 		}
-		uploaded, err := api.UploadPackageArchive(c.Context(), version.ID, file)
+		uploaded, err := api.UploadPackageArchive(ctx, version.ID, file)
 		if err != nil {
 			return err
 		}
@@ -168,8 +140,7 @@ func (p *packagesCommand) grantCommand() *cobra.Command {
 		Args:    cobra.RangeArgs(2, 3),
 		Example: "  slipway packages grant ann@example.com acme/hello '5.*'",
 	}
-	c.RunE = p.with(func(api *client.Client, c *cobra.Command, args []string) error {
-		ctx := c.Context()
+	c.RunE = p.with(func(ctx context.Context, api *client.Client, c *cobra.Command, args []string) error {
 		pkg, err := p.find(ctx, api, args[1])
 		if err != nil {
 			return err
@@ -205,9 +176,9 @@ func (p *packagesCommand) grantCommand() *cobra.Command {
 		return p.print(c, map[string]any{"consumer": shown, "permission": permission}, func(w io.Writer) {
 			fmt.Fprintf(w, "%s may install %s %s\n", consumer.Email, pkg.Name, constraint)
 			if isNew {
-				u, _ := url.Parse(p.server) // the client has parsed it
+				u, _ := url.Parse(api.Server()) // the client has parsed it
 				fmt.Fprintf(w, "\nThe consumer is new. Its Composer needs:\n\n  composer config http-basic.%s %s %s\n  composer config repositories.slipway composer %s\n",
-					u.Host, consumer.PublicKey, consumer.PrivateKey, p.server)
+					u.Host, consumer.PublicKey, consumer.PrivateKey, api.Server())
 			}
 		})
 	})
@@ -220,7 +191,7 @@ func (p *packagesCommand) listCommand() *cobra.Command {
 		Short: "List the packages, or the versions of one",
 		Args:  cobra.MaximumNArgs(1),
 	}
-	c.RunE = p.with(func(api *client.Client, c *cobra.Command, args []string) error {
+	c.RunE = p.with(func(ctx context.Context, api *client.Client, c *cobra.Command, args []string) error {
 		state := func(status int) string {
 			if status == 1 {
 				return "enabled"
@@ -228,7 +199,7 @@ func (p *packagesCommand) listCommand() *cobra.Command {
 			return "disabled"
 		}
 		if len(args) == 0 {
-			list, err := api.Packages(c.Context())
+			list, err := api.Packages(ctx)
 			if err != nil {
 				return err
 			}
@@ -239,11 +210,11 @@ func (p *packagesCommand) listCommand() *cobra.Command {
 				}
 			})
 		}
-		pkg, err := p.find(c.Context(), api, args[0])
+		pkg, err := p.find(ctx, api, args[0])
 		if err != nil {
 			return err
 		}
-		list, err := api.PackageVersions(c.Context(), pkg.ID)
+		list, err := api.PackageVersions(ctx, pkg.ID)
 		if err != nil {
 			return err
 		}

@@ -57,17 +57,11 @@ func packagesServer(t *testing.T) (address, token string) {
 
 func TestPackagesCommand(t *testing.T) {
 	address, token := packagesServer(t)
-	t.Setenv(serverVariable, address)
+	c := newCLI(t)
+	t.Setenv(urlVariable, address)
 	t.Setenv(tokenVariable, token)
 	try := func(args ...string) (string, error) {
-		c := newPackagesCommand()
-		var out bytes.Buffer
-		c.SetOut(&out)
-		c.SetErr(&out)
-		c.SetArgs(args)
-		c.SilenceUsage = true
-		err := c.ExecuteContext(t.Context())
-		return out.String(), err
+		return c.try("", append([]string{"packages"}, args...)...)
 	}
 	run := func(args ...string) string {
 		t.Helper()
@@ -110,12 +104,13 @@ func TestPackagesCommand(t *testing.T) {
 		{[]string{"upload", "acme/hello", "1.0", archive + "x"}, "no such file"},
 		{[]string{"grant", "ann@example.com", "acme/hello", "5.*.3"}, "5.*.3"},
 		{[]string{"list", "-o", "xml"}, "expected table or json"},
-		{[]string{"list", "--server", "nowhere"}, "not an http or https URL"},
+		{[]string{"list", "--context", "nowhere"}, "there is no login 'nowhere'"},
 	} {
 		_, err := try(bad.args...)
 		require.ErrorContains(t, err, bad.says)
 	}
 	t.Setenv(tokenVariable, "")
 	_, err = try("list")
-	require.ErrorContains(t, err, "401")
+	require.ErrorContains(t, err, "does not let you in")
+	require.Equal(t, exitNotAllowed, exitCode(err))
 }

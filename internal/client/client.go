@@ -32,11 +32,8 @@ type Client struct {
 // be nil; set one for certificates or a proxy.
 func New(server, token string, httpClient *http.Client) (*Client, error) {
 	parsed, err := url.Parse(server)
-	if err != nil {
-		return nil, fmt.Errorf("address of the server: %w", err)
-	}
-	if (parsed.Scheme != "http" && parsed.Scheme != "https") || parsed.Host == "" {
-		return nil, fmt.Errorf("address of the server: %q is not an http or https URL", server)
+	if err != nil || (parsed.Scheme != "http" && parsed.Scheme != "https") || parsed.Host == "" {
+		return nil, fmt.Errorf("'%s' is not the address of a server: expected one such as http://127.0.0.1:7770", server)
 	}
 	if httpClient == nil {
 		// No timeout over all: packages may be large and logs long. Every call has a context.

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 )
@@ -16,14 +17,26 @@ const (
 	LoginToken LoginKind = "token" // a token, which a password can be changed for
 )
 
-// LoginKind asks a server how it lets people in.
+// ErrNotSlipway says that something else answers at the address of the server.
+var ErrNotSlipway = errors.New("the server does not answer as a Slipway does")
+
+// LoginKind asks a server how it lets people in. It fails with [ErrNotSlipway].
 func (c *Client) LoginKind(ctx context.Context) (LoginKind, error) {
-	err := c.call(ctx, http.MethodGet, "/api/v1/auth/login-methods", nil, nil)
+	var answer string
+	err := c.call(ctx, http.MethodGet, "/api/v1/auth/login-methods", nil, &answer)
 	var refused *Error
 	switch {
 	case err == nil:
+		var methods map[string]json.RawMessage
+		if json.Unmarshal([]byte(answer), &methods) != nil {
+			return "", ErrNotSlipway
+		}
 		return LoginToken, nil
 	case errors.As(err, &refused) && refused.Status == http.StatusNotFound:
+		// So says a Slipway without authentication, which knows who everybody is, and every other server.
+		if _, err := c.WhoAmI(ctx); err != nil {
+			return "", errors.Join(ErrNotSlipway, err)
+		}
 		return LoginNone, nil
 	case errors.As(err, &refused) && refused.Status == http.StatusUnauthorized && c.token == "":
 		return LoginBasic, nil
