@@ -42,7 +42,7 @@ demo: build temporal ## take the sample from source to production on a scratch s
 
 .PHONY: dev
 dev: build temporal ## run the whole stack on this machine until Ctrl-C
-	@exec $(BIN)/slipway dev
+	@PATH="$${PATH#$(BIN):}" exec $(BIN)/slipway dev # your own PATH: it says how your shell finds the command
 
 .PHONY: test
 test: temporal $(TESTSUM) ## run all tests that take less than a minute each

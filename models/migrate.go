@@ -64,8 +64,8 @@ func (s *Store) Migrate(ctx context.Context) error {
 	return nil
 }
 
-// ErrNotMigrated says that the schema is older than this program.
-var ErrNotMigrated = errors.New("the database schema is older than this program: run 'slipway migrate' first")
+// ErrNotMigrated says that the schema is older than this program, or not there yet.
+var ErrNotMigrated = errors.New("the database is empty, or its schema is older than this program: run 'slipway migrate' first")
 
 // CheckMigrated returns ErrNotMigrated unless every migration has run.
 func (s *Store) CheckMigrated(ctx context.Context) error {

@@ -220,10 +220,6 @@ func (l *Links) Post(w http.ResponseWriter, r *api.Request, f *Form) error {
 	if decision != "approve" && decision != "disapprove" {
 		return problem.BadField("decision", "expected approve or disapprove")
 	}
-	cookie, err := r.HTTP.Cookie(csrfCookie)
-	if err != nil || len(cookie.Value) < 20 || subtle.ConstantTimeCompare([]byte(cookie.Value), []byte(form.Get("csrf"))) != 1 {
-		return problem.New(problem.Forbidden, "this form has expired or came from another page: open the link again")
-	}
 	by := subject(r)
 	c, e, may, err := l.Executions.Confirmation(ctx, f.ExecutionID, f.Code, by)
 	if err != nil {
@@ -234,7 +230,11 @@ func (l *Links) Post(w http.ResponseWriter, r *api.Request, f *Form) error {
 		return err
 	}
 	status, message := http.StatusOK, ""
-	if may {
+	switch cookie, err := r.HTTP.Cookie(csrfCookie); {
+	case err != nil || len(cookie.Value) < 20 || subtle.ConstantTimeCompare([]byte(cookie.Value), []byte(form.Get("csrf"))) != 1:
+		// Whoever opens the link twice has this in the first tab: the page comes again, with a token that is good.
+		status, message = http.StatusForbidden, "Not decided: this page had expired, or the form came from another one. Decide here."
+	case may:
 		now, err := l.decide(ctx, f.ExecutionID, f.Code, decision == "approve", by)
 		var p *problem.Error
 		switch {
@@ -248,7 +248,7 @@ func (l *Links) Post(w http.ResponseWriter, r *api.Request, f *Form) error {
 		default:
 			return err
 		}
-	} else {
+	default:
 		status, message = http.StatusForbidden, "Not decided: "+l.refusal(ctx, by, e, c).Error()+"."
 		if by.Kind == policies.KindAnonymous {
 			status = http.StatusUnauthorized

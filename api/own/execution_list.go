@@ -15,7 +15,7 @@ type executionsQuery struct {
 	Project string `query:"project" validate:"max=200"`
 	// Environment needs the project that it is in.
 	Environment string `query:"environment" validate:"max=300"`
-	// Kind is build, deployment, pipeline or any later kind.
+	// Kind is build, deployment, pipeline, asset-search or asset-scan.
 	Kind string `query:"kind" validate:"max=32"`
 	// Subject is the name of the build, deployment job or pipeline.
 	Subject string `query:"subject" validate:"max=500"`
@@ -29,6 +29,8 @@ type executionsQuery struct {
 
 var allStatuses = []models.Status{models.StatusNew, models.StatusQueued, models.StatusRunning, models.StatusWaiting,
 	models.StatusOK, models.StatusFailed, models.StatusCancelled, models.StatusSkipped, models.StatusAbandoned}
+
+var allKinds = []string{models.KindBuild, models.KindDeployment, models.KindPipeline, models.KindAssetSearch, models.KindAssetScan}
 
 // statuses reads the parameter status.
 func statuses(text string) ([]models.Status, error) {
@@ -49,6 +51,9 @@ func statuses(text string) ([]models.Status, error) {
 
 func (s *surface) listExecutions(ctx context.Context, q *executionsQuery) ([]Execution, error) {
 	f := models.ExecutionFilter{Kind: q.Kind, SubjectName: q.Subject, PageSize: q.PageSize, PageFrom: q.PageFrom}
+	if q.Kind != "" && !slices.Contains(allKinds, q.Kind) {
+		return nil, problem.BadField("kind", "'%s' is not one of %s", q.Kind, strings.Join(allKinds, ", "))
+	}
 	var err error
 	if f.Statuses, err = statuses(q.Status); err != nil {
 		return nil, err

@@ -238,8 +238,13 @@ func TestConfirmationPage(t *testing.T) {
 		"no token":    {"decision": {"approve"}},
 		"a wrong one": {"decision": {"approve"}, "csrf": {strings.Repeat("x", len(token))}},
 	} {
-		res, _ := read(b.PostForm(action, form))
+		res, again := read(b.PostForm(action, form))
 		require.Equal(t, http.StatusForbidden, res.StatusCode, name)
+		require.Contains(t, again, "Not decided: this page had expired", "a page for a person")
+		require.Contains(t, again, `id="approve"`)
+		// The page that came has the token that is good from now on; the one before is not any more, as in another tab.
+		require.NotEqual(t, token, csrfField.FindStringSubmatch(again)[1])
+		token = csrfField.FindStringSubmatch(again)[1]
 	}
 	res, _ = read(browser(t).PostForm(action, url.Values{"decision": {"approve"}, "csrf": {token}}))
 	require.Equal(t, http.StatusForbidden, res.StatusCode, "a token without its cookie")

@@ -33,7 +33,7 @@ func TestOwnExecutionList(t *testing.T) {
 		require.Equal(t, []string{pipeline, job, build}, ids("rita", ""), "newest first")
 		require.Empty(t, ids("sam", ""))
 		for query, want := range map[string][]string{
-			"?kind=build": {build}, "?kind=deployment&project=shop": {job}, "?kind=nothing": {}, "?project=ghost": {}, "?project=shop&environment=dev": {job, build},
+			"?kind=build": {build}, "?kind=deployment&project=shop": {job}, "?project=ghost": {}, "?project=shop&environment=dev": {job, build},
 			"?project=shop&environment=prod": {}, "?project=shop&environment=nothing": {}, "?subject=ship": {pipeline}, "?subject=web": {job, build}, "?status=ok": {build},
 			"?status=open": {pipeline, job}, "?status=ok,open": {pipeline, job, build}, "?status=failed": {}, "?page_size=1": {pipeline},
 			"?page_size=1&page_from=" + pipeline: {job}, "?page_from=" + build: {},
@@ -45,7 +45,7 @@ func TestOwnExecutionList(t *testing.T) {
 		k.as("rita").get(path + "?kind=deployment").into(&list)
 		require.Equal(t, []any{"deployment", "shop", "dev", "web", 1.0, "new"}, []any{list[0]["kind"], list[0]["project"], list[0]["environment"], list[0]["subject"], list[0]["number"], list[0]["outcome"]})
 		require.NotContains(t, list[0], "children")
-		for _, bad := range []string{"?status=waitin", "?environment=dev", "?page_size=-1", "?page_size=5000", "?page_size=x"} {
+		for _, bad := range []string{"?status=waitin", "?kind=nothing", "?environment=dev", "?page_size=-1", "?page_size=5000", "?page_size=x"} {
 			require.Equal(t, "invalid", k.as("rita").get(path + bad).jsonError(http.StatusBadRequest)["kind"], bad)
 		}
 	})

@@ -32,6 +32,13 @@ func newAdminCommand(open func(ctx context.Context) (*models.Store, error)) *cob
 	c := &cobra.Command{
 		Use:   "admin",
 		Short: "Manage users, teams, service accounts, tokens, organizations, grants and encryption keys",
+		Long: `Manage users, teams, service accounts, tokens, organizations, grants and encryption keys.
+
+These commands work on the database itself and ask no login: who can reach it is an administrator. They need the
+configuration of the server, at least SLIPWAY_DATABASE_URL; that of slipway dev is sqlite:PATH of slipway.db in its data
+folder. A server that runs takes changes up within a second.`,
+		Example: "  slipway admin user create ada --admin\n" +
+			"  SLIPWAY_DATABASE_URL=sqlite:$HOME/.slipway/slipway.db slipway admin user list",
 	}
 	c.PersistentFlags().StringVarP(&a.output, "output", "o", "table", "table or json")
 	c.AddCommand(a.userCommand(), a.teamCommand(), a.serviceAccountCommand(), a.tokenCommand(), a.organizationCommand(), a.grantCommand(), a.keyCommand())

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -243,4 +244,19 @@ func TestAdminOrganizationsTeamsAndGrants(t *testing.T) {
 func TestAdminNeedsTheNewestSchema(t *testing.T) {
 	a := &adminCLI{t: t, address: "sqlite:" + filepath.Join(t.TempDir(), "empty.db")}
 	a.fails("slipway migrate", "user", "list")
+}
+
+// Who tries slipway dev and then an admin command is told which database that is.
+func TestAdminNamesTheDatabaseOfDev(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("SLIPWAY_DATABASE_URL", "")
+	c := newCLI(t)
+	_, err := c.try("", "admin", "user", "list")
+	require.EqualError(t, err, "SLIPWAY_DATABASE_URL is not set, expected postgres://user:password@host/name or sqlite:PATH")
+	require.NoError(t, os.Mkdir(filepath.Join(home, ".slipway"), 0o700))
+	file := filepath.Join(home, ".slipway", "slipway.db")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	_, err = c.try("", "admin", "user", "list")
+	require.ErrorContains(t, err, "\nThe database of slipway dev on this machine is sqlite:"+file)
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -70,13 +71,22 @@ func runAPI(ctx context.Context, cfg *config.Config, migrate bool) error {
 	if err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", cfg.Listen)
+	l, err := listen(cfg.Listen, "--listen")
 	if err != nil {
-		return errors.Join(fmt.Errorf("listen: %w", err), a.Close())
+		return errors.Join(err, a.Close())
 	}
 	a.Log.Info("the API listens", "address", l.Addr().String())
 	err = serve(ctx, a, l, true)
 	return errors.Join(err, a.Close())
+}
+
+// listen listens on an address, which flag sets.
+func listen(address, flag string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%s is in use: end what listens there, perhaps another Slipway, or choose another address with %s", address, flag)
+	}
+	return l, err // which says: listen tcp ADDRESS: why
 }
 
 // headerTimeout is how long the head of a request may take to arrive.
@@ -133,9 +143,9 @@ func serveMetrics(a *app.App) (*http.Server, error) {
 	if a.Config.MetricsListen == "" {
 		return nil, nil
 	}
-	l, err := net.Listen("tcp", a.Config.MetricsListen)
+	l, err := listen(a.Config.MetricsListen, "SLIPWAY_METRICS_LISTEN")
 	if err != nil {
-		return nil, fmt.Errorf("listen for metrics: %w", err)
+		return nil, fmt.Errorf("metrics: %w", err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", promhttp.HandlerFor(a.Registry, promhttp.HandlerOpts{}))

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -46,14 +47,14 @@ docs/running.md says how to run it on PostgreSQL and a Temporal cluster.`,
 				return err
 			}
 			d.banner(cmd.OutOrStdout())
-			return d.wait(cmd.Context())
+			return d.wait(cmd.Context(), cmd.OutOrStdout())
 		},
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
 		home = "."
 	}
-	cmd.Flags().StringVar(&data, "data", filepath.Join(home, ".slipway"), "folder for all data")
+	cmd.Flags().StringVar(&data, "data", filepath.Join(home, devFolder), "folder for all data")
 	cmd.Flags().StringVar(&listen, "listen", "", "address of the API; port 0 takes a free one (default SLIPWAY_LISTEN, else 127.0.0.1:7770)")
 	cmd.Flags().IntVar(&uiPort, "ui-port", 8233, "port of Temporal's Web UI; 0 takes a free one")
 	return cmd
@@ -83,6 +84,12 @@ type devStack struct {
 // devDrain is how long scripts that run may go on after Ctrl-C: whoever pressed it waits.
 const devDrain = time.Second
 
+// devFolder, in the user's home, is where `slipway dev` keeps everything unless it is told otherwise; devDatabaseFile is in it.
+const (
+	devFolder       = ".slipway"
+	devDatabaseFile = "slipway.db"
+)
+
 // tokenFile holds the administrator's token of `slipway dev`.
 const tokenFile = "admin-token"
 
@@ -96,7 +103,7 @@ func startDev(ctx context.Context, o devOptions) (_ *devStack, err error) {
 			c.Listen = o.Listen
 		}
 		if c.DatabaseURL == "" {
-			c.DatabaseURL = config.Secret("sqlite:" + filepath.Join(o.Dir, "slipway.db"))
+			c.DatabaseURL = config.Secret("sqlite:" + filepath.Join(o.Dir, devDatabaseFile))
 		}
 		c.AllowLocalSources, c.AllowPrivateAddresses = true, true
 		if os.Getenv("SLIPWAY_LOG_LEVEL") == "" {
@@ -117,9 +124,12 @@ func startDev(ctx context.Context, o devOptions) (_ *devStack, err error) {
 			err = errors.Join(err, d.stop())
 		}
 	}()
-	l, err := net.Listen("tcp", cfg.Listen)
+	l, err := listen(cfg.Listen, "--listen")
 	if err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
+		return nil, err
+	}
+	if err := checkUIPort(o.UIPort); err != nil {
+		return nil, errors.Join(err, l.Close())
 	}
 	d.url = "http://" + reachable(l.Addr())
 	if cfg.PublicURL == "" {
@@ -154,6 +164,40 @@ func startDev(ctx context.Context, o devOptions) (_ *devStack, err error) {
 	// Starting leaves much garbage (policies, migrations), and an idle process gives none of it back by itself.
 	time.AfterFunc(5*time.Second, footprint.Shrink)
 	return d, nil
+}
+
+// checkUIPort fails where something listens on the port of Temporal's Web UI: the Temporal server would end, and say so in
+// a line of its log.
+func checkUIPort(port int) error {
+	if port == 0 {
+		return nil
+	}
+	l, err := listen(net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), "--ui-port; 0 takes a free one")
+	if err != nil {
+		return fmt.Errorf("Temporal's Web UI: %w", err)
+	}
+	return l.Close()
+}
+
+// ownName is how the person who started this calls the program: by its name where a shell finds it, else by its path.
+func ownName() string {
+	self, err := os.Executable()
+	if err != nil {
+		return "slipway"
+	}
+	if found, err := exec.LookPath("slipway"); err == nil {
+		if a, err := os.Stat(found); err == nil {
+			if b, err := os.Stat(self); err == nil && os.SameFile(a, b) {
+				return "slipway"
+			}
+		}
+	}
+	if here, err := os.Getwd(); err == nil {
+		if short, err := filepath.Rel(here, self); err == nil && filepath.IsLocal(short) && strings.ContainsRune(short, filepath.Separator) {
+			return short
+		}
+	}
+	return self
 }
 
 // reachable is the address that this machine reaches a listener at: one on all addresses is reached on loopback.
@@ -196,28 +240,31 @@ func (d *devStack) banner(w io.Writer) {
 	if d.newToken {
 		token = d.token + "  (kept in " + file + ")"
 	}
-	fmt.Fprintf(w, `Slipway %s runs.
+	fmt.Fprintf(w, `Slipway %[1]s runs.
 
-  API            %s
-  Temporal UI    %s
-  Data           %s
-  Admin token    %s
+  API            %[2]s
+  Temporal UI    %[3]s
+  Data           %[4]s
+  Admin token    %[7]s
 
-Three commands to try:
+Three commands to try, in another terminal:
 
-  slipway login %s --name dev --token-file %s
-  slipway pipeline list
-  curl -H "X-Escape-Token: $(cat %s)" -X POST -d '{"name":"shop"}' %s/api/v1/state/shop/add-project
+  %[5]s login %[2]s --name dev --token-file %[6]s
+  %[5]s pipeline list
+  curl -H "X-Escape-Token: $(cat %[6]s)" -X POST -d '{"name":"shop"}' %[2]s/api/v1/state/shop/add-project
+
+docs/first-project.md takes a project of your own from its repository to production.
 
 Scripts run as you. Ctrl-C ends everything.
-`, buildinfo.Version, d.url, d.temporal.UIURL, d.dir, token, d.url, file, file, d.url)
+`, buildinfo.Version, d.url, d.temporal.UIURL, d.dir, ownName(), file, token)
 }
 
 // wait runs until ctx ends or the API fails, then ends everything.
-func (d *devStack) wait(ctx context.Context) error {
+func (d *devStack) wait(ctx context.Context, w io.Writer) error {
 	var err error
 	select {
 	case <-ctx.Done():
+		fmt.Fprintln(w, "\nStopping. What waits goes on at the next start.")
 	case err = <-d.served:
 		d.served = nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,8 +12,8 @@ import (
 	"slipway/internal/client"
 )
 
-// kindNames are the kinds of executions that can be asked for; any later kind shows too where none is.
-var kindNames = []string{client.KindBuild, client.KindDeployment, client.KindPipeline}
+// kindNames are the kinds of executions that can be asked for.
+var kindNames = []string{client.KindBuild, client.KindDeployment, client.KindPipeline, "asset-search", "asset-scan"}
 
 // outcomes are the exact statuses of executions.
 var outcomes = []string{"open", "new", "queued", "running", "waiting", "ok", "failed", "cancelled", "skipped", "abandoned"}
@@ -46,7 +47,7 @@ open for all that have not ended. With -o json it is the list as the API shows i
 	fl := c.Flags()
 	fl.StringVar(&f.Project, "project", "", "only of this project")
 	fl.StringVar(&f.Environment, "environment", "", "only in this environment of --project")
-	fl.StringVar(&f.Kind, "kind", "", "only of this kind: build, deployment or pipeline")
+	fl.StringVar(&f.Kind, "kind", "", "only of this kind: "+strings.Join(kindNames, ", "))
 	fl.StringVar(&f.Subject, "name", "", "only of the builds, jobs or pipelines of this name")
 	fl.StringVar(&f.Status, "status", "", "only with these outcomes, separated by commas; open for all that have not ended")
 	fl.StringVar(&f.PageFrom, "before", "", "only those older than this execution")

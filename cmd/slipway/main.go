@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"syscall"
 
@@ -85,10 +86,26 @@ func newRootCommand() *cobra.Command {
 	return root
 }
 
+// devDatabase is the database of `slipway dev` in its usual folder; "" where there is none.
+func devDatabase() string {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return ""
+	}
+	file := filepath.Join(home, devFolder, devDatabaseFile)
+	if _, err := os.Stat(file); err != nil {
+		return ""
+	}
+	return file
+}
+
 // openStore opens the configured database for the commands that work on it directly.
 func openStore(ctx context.Context) (*models.Store, error) {
 	cfg, err := config.Load(configFile)
 	if err != nil {
+		if file := devDatabase(); file != "" && os.Getenv("SLIPWAY_DATABASE_URL") == "" {
+			err = fmt.Errorf("%w\nThe database of slipway dev on this machine is sqlite:%s", err, file)
+		}
 		return nil, err
 	}
 	s, err := models.Open(ctx, string(cfg.DatabaseURL), models.Options{MaxConnections: 2})

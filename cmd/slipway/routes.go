@@ -15,6 +15,9 @@ import (
 	"slipway/internal/config"
 )
 
+// surfaceNames are those of the route table, which a test compares.
+var surfaceNames = []string{"assets", "packages", "releases", "state", "own"}
+
 func newRoutesCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "routes",
@@ -31,14 +34,14 @@ func newRoutesCommand() *cobra.Command {
 
 func newOpenAPICommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "openapi SURFACE",
-		Short: "Print the OpenAPI document of a surface",
-		Args:  cobra.ExactArgs(1),
+		Use:               "openapi SURFACE",
+		Short:             "Print the OpenAPI document of a surface",
+		Long:              "Print the OpenAPI document of a surface: " + strings.Join(surfaceNames, ", ") + ".",
+		ValidArgsFunction: cobra.FixedCompletions(surfaceNames, cobra.ShellCompDirectiveNoFileComp),
+		Args:              cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withTable(cmd.Context(), func(groups []api.Group) error {
-				var names []string
 				for _, g := range groups {
-					names = append(names, g.Surface.Name)
 					if g.Surface.Name != args[0] {
 						continue
 					}
@@ -49,7 +52,7 @@ func newOpenAPICommand() *cobra.Command {
 					_, err = cmd.OutOrStdout().Write(doc)
 					return err
 				}
-				return fmt.Errorf("there is no surface %q: expected one of %s", args[0], strings.Join(names, ", "))
+				return fmt.Errorf("there is no surface %q: expected one of %s", args[0], strings.Join(surfaceNames, ", "))
 			})
 		},
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -25,7 +26,13 @@ func TestRoutesAndOpenAPI(t *testing.T) {
 	want, err := os.ReadFile("../../docs/api/routes.tsv")
 	require.NoError(t, err)
 	require.Equal(t, string(want), string(run("routes")))
-	require.True(t, json.Valid(run("openapi", "packages")))
+	for _, name := range surfaceNames {
+		require.True(t, json.Valid(run("openapi", name)), name)
+	}
+	for line := range strings.Lines(string(want)) {
+		fields := strings.Split(strings.TrimSpace(line), "\t")
+		require.Contains(t, surfaceNames, fields[len(fields)-1])
+	}
 
 	c := newRootCommand()
 	c.SetArgs([]string{"openapi", "nothing"})
