@@ -58,8 +58,13 @@ func (a *Scripts) run(ctx context.Context, in workflows.Input, p pulse, f work) 
 }
 
 // try runs f for an execution, in a fresh workspace, with a log, heartbeats and the ways to be cancelled, and turns what
-// comes of it into an outcome. Errors are for what another try may mend: then the server gives the work to a worker again.
+// comes of it into an outcome. Errors are for what another try may mend: then the server gives the work to a worker again. A
+// panic of f fails the execution; one of what is around it fails the activity for good, and with it the execution.
 func (a *Scripts) try(ctx context.Context, in workflows.Input, p pulse, ends bool, f work) (workflows.Outcome, error) {
+	return guarded(ctx, a.Log, in.ExecutionID, func() (workflows.Outcome, error) { return a.tryOnce(ctx, in, p, ends, f) })
+}
+
+func (a *Scripts) tryOnce(ctx context.Context, in workflows.Input, p pulse, ends bool, f work) (workflows.Outcome, error) {
 	ctx, kill := runner.WithKill(ctx)
 	defer kill(nil)
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -111,10 +116,14 @@ func (a *Scripts) try(ctx context.Context, in workflows.Input, p pulse, ends boo
 	if t.workspace, err = a.Workspaces.Make(); err != nil {
 		return workflows.Outcome{}, errors.Join(err, t.log.Close(keep))
 	}
+	defer t.discard()
 	var result models.Result
 	ferr := t.again(ctx, p, before)
 	if ferr == nil {
-		result, ferr = f(ctx, t)
+		result, ferr = guarded(ctx, a.Log, e.ID, func() (models.Result, error) { return f(ctx, t) })
+	}
+	if errors.Is(ferr, errPanic) {
+		kill(errPanic) // nobody waits any more for a script that runs
 	}
 	out, err := t.outcome(ctx, ferr)
 	if out.Status == models.StatusFailed && !t.told[out.Reason] {
@@ -128,13 +137,17 @@ func (a *Scripts) try(ctx context.Context, in workflows.Input, p pulse, ends boo
 		_, eerr := t.end(keep, result, sink, workflows.Outcome{})
 		err = errors.Join(err, eerr)
 	}
-	// Removing files takes longer than all the rest, and nobody waits for it. A worker that stops removes what is left.
+	return out, err
+}
+
+// discard removes the workspace. That takes longer than all the rest, and nobody waits for it. A worker that stops removes
+// what is left.
+func (t *attempt) discard() {
 	go func() {
 		if err := t.workspace.Wipe(); err != nil {
-			a.Log.Warn("a workspace could not be removed", "execution", e.ID, "error", err)
+			t.Scripts.Log.Warn("a workspace could not be removed", "execution", t.e.ID, "error", err)
 		}
 	}()
-	return out, err
 }
 
 // attemptOf reads the execution, and claims it first where nothing but this activity does.
@@ -291,6 +304,8 @@ func (t *attempt) outcome(ctx context.Context, err error) (workflows.Outcome, er
 		return workflows.Outcome{}, errGivenUp
 	case errors.Is(cause, context.DeadlineExceeded):
 		return workflows.Outcome{Status: models.StatusFailed, Reason: "it ran longer than its time limit"}, nil
+	case errors.Is(err, errPanic):
+		return workflows.Outcome{Status: models.StatusFailed, Reason: panicReason}, nil
 	case ctx.Err() != nil:
 		// The worker stops. Another one goes on, or finds what may not be repeated.
 		return workflows.Outcome{}, temporal.NewApplicationError("the worker was stopped", "WorkerStopped")

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -87,26 +86,11 @@ func (h *Here) begin(ctx context.Context, id string, run func(context.Context, p
 			h.forget(id, b)
 			close(b.done)
 		}()
-		b.out, b.err = h.recovered(ctx, id, func() (workflows.Outcome, error) {
+		b.out, b.err = guarded(ctx, h.log, id, func() (workflows.Outcome, error) {
 			return run(ctx, pulse{activity: workflows.ActivityBuild, follow: b.follow})
 		})
 	}()
 	return b
-}
-
-// errPanic ends an attempt that panicked. What it says stands in the log of the worker alone.
-var errPanic = errors.New("a panic in Slipway ended the attempt; the worker's log has its stack")
-
-// recovered runs an attempt and makes an error of a panic. The SDK does so for activities, but these goroutines are not its
-// own: one build would end the whole worker.
-func (h *Here) recovered(ctx context.Context, id string, run func() (workflows.Outcome, error)) (out workflows.Outcome, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			h.log.ErrorContext(ctx, "a build panicked", "execution", id, "panic", v, "stack", string(debug.Stack()))
-			out, err = workflows.Outcome{}, errPanic
-		}
-	}()
-	return run()
 }
 
 // forget forgets an attempt that has ended; one whose end somebody is about to ask for, after the time that it may take to.

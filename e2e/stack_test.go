@@ -21,6 +21,7 @@ import (
 	"go.temporal.io/sdk/interceptor"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"slipway/activities"
 	"slipway/api"
 	"slipway/app"
 	"slipway/executions"
@@ -76,6 +77,8 @@ type stackOptions struct {
 	faults *models.Faults
 	// interceptors stand around what the worker runs.
 	interceptors []interceptor.WorkerInterceptor
+	// sources are where builds get their files.
+	sources activities.Sources
 }
 
 // quickly is a reconciler for tests.
@@ -186,7 +189,7 @@ func (s *stack) run(o stackOptions) {
 	}()
 	if !o.noWorker {
 		options := workerOptions
-		options.Interceptors = o.interceptors
+		options.Interceptors, options.Sources = o.interceptors, o.sources
 		s.worker, err = s.app.StartWorker(ctx, options)
 		require.NoError(s.t, err)
 	}
