@@ -69,6 +69,7 @@ func (a *Scripts) tryOnce(ctx context.Context, in workflows.Input, p pulse, ends
 	defer kill(nil)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	defer a.Running.begin(cancel, kill)()
 	if end, ok := ctx.Deadline(); ok && time.Until(end) > time.Hour {
 		// The worker ends an attempt before the server would: one that timed out there is given to a worker again, while this
 		// one still runs, and a deployment that was not told to end would not be repeated but be called interrupted.

@@ -144,14 +144,6 @@ func (h *Here) Followed() {
 	}
 }
 
-// End ends, after Stop, what still runs here, and waits for it.
-func (h *Here) End() {
-	for _, b := range h.list() {
-		b.stop(errStopped)
-		<-b.done
-	}
-}
-
 // BeginBuild runs a build in the worker that has its workflow's task, as a local activity. Where it takes longer, the
 // outcome says where it goes on.
 func (a *Scripts) BeginBuild(ctx context.Context, in workflows.Input) (workflows.Outcome, error) {

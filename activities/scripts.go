@@ -37,6 +37,8 @@ type Scripts struct {
 	Limits ScriptLimits
 	// Here are the builds that begin in the worker that has their workflow's task.
 	Here *Here
+	// Running are all attempts of this process.
+	Running Running
 	// Version stands in the metadata of releases as the version that built them.
 	Version string
 	// PublicURL is where scripts reach the API; "" where that is not known.

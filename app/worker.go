@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,6 +32,8 @@ import (
 // Worker serves task queues until it is stopped.
 type Worker struct {
 	worker     *worker.Worker
+	drain      time.Duration
+	log        *slog.Logger
 	supervisor *runner.Supervisor
 	workspaces *runner.Workspaces
 }
@@ -52,7 +55,10 @@ func (a *App) StartWorker(ctx context.Context, o WorkerOptions) (_ *Worker, err 
 	if err := runner.Shield(); err != nil {
 		a.Log.Warn("this worker's memory and environment could not be shielded from its scripts", "error", err)
 	}
-	w := &Worker{}
+	if o.Drain == 0 {
+		o.Drain = time.Minute
+	}
+	w := &Worker{drain: o.Drain, log: a.Log}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.Stop())
@@ -189,8 +195,11 @@ func (a *App) inventoryFor(ctx context.Context, e *models.Execution, token strin
 	return inventory.ForExecution{Service: a.Inventory, Policy: a.Policy, Subject: subject, ExecutionID: e.ID}, nil
 }
 
-// Stop takes no more work, waits for what runs, and ends what is left with its processes.
+// Stop takes no more work, waits for what runs, and ends what is left with its processes. It returns at most
+// worker.StopSlack after the drain, or somewhat later on a busy machine.
 func (w *Worker) Stop() error {
+	late := time.NewTimer(w.drain + worker.StopSlack)
+	defer late.Stop()
 	if w.worker != nil {
 		w.worker.Stop()
 	}
@@ -199,7 +208,14 @@ func (w *Worker) Stop() error {
 		errs = append(errs, w.supervisor.Close())
 	}
 	if w.workspaces != nil {
-		errs = append(errs, w.workspaces.Close())
+		removed := make(chan error, 1)
+		go func() { removed <- w.workspaces.Close() }()
+		select {
+		case err := <-removed:
+			errs = append(errs, err)
+		case <-late.C:
+			w.log.Warn("not all workspaces could be removed in time: the next worker that starts here removes the rest")
+		}
 	}
 	return errors.Join(errs...)
 }

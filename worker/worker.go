@@ -54,8 +54,19 @@ type Worker struct {
 	// follower serves the queue of this process alone. It is stopped last: what the others have begun is followed there.
 	follower sdk.Worker
 	here     *activities.Here
+	running  *activities.Running
+	drain    time.Duration
 	log      *slog.Logger
 }
+
+// A worker that stops is gone at most StopSlack after its drain: what its scripts have until SIGKILL, what attempts have after
+// that to store their end, and what it takes to tell the server so that others go on at once.
+const (
+	StopSlack = 500 * time.Millisecond
+	termGrace = 200 * time.Millisecond
+	storeTime = 100 * time.Millisecond
+	tellTime  = 100 * time.Millisecond
+)
 
 // pollers is how many polls of each kind a worker keeps open on a queue. With the SDK's default of two, both can sit on
 // the sticky queue, and a new workflow then waits two seconds for its first task; measured in docs/architecture.md.
@@ -73,7 +84,10 @@ func Start(ctx context.Context, o Options) (*Worker, error) {
 	if o.MaxScripts == 0 {
 		o.MaxScripts = 4
 	}
-	w := &Worker{Queues: o.Queues, log: o.Log}
+	w := &Worker{Queues: o.Queues, drain: o.Drain, log: o.Log}
+	if o.Scripts != nil {
+		w.running = &o.Scripts.Running
+	}
 	for _, q := range o.Queues {
 		so := options(o, q)
 		if q == workflows.QueueBuilds && o.Scripts != nil {
@@ -117,7 +131,9 @@ func (w *Worker) follow(ctx context.Context, o Options) error {
 
 func options(o Options, queue string) sdk.Options {
 	so := sdk.Options{
-		WorkerStopTimeout:                       o.Drain,
+		// Scripts are ended by Stop, whose time counts for all together: the SDK waits as long for each kind of tasks, one after
+		// another. It ends what is left, and must not do so while they still tell how they ended.
+		WorkerStopTimeout:                       o.Drain + StopSlack,
 		MaxConcurrentActivityExecutionSize:      o.MaxScripts,
 		MaxConcurrentWorkflowTaskPollers:        pollers,
 		MaxConcurrentActivityTaskPollers:        min(pollers, o.MaxScripts),
@@ -231,8 +247,11 @@ func startRetrying(ctx context.Context, w sdk.Worker, l *slog.Logger, queue stri
 	}
 }
 
-// Stop takes no more work and waits for what runs, as long as Options.Drain says; then it ends that too.
+// Stop takes no more work and waits for what runs, as long as Options.Drain says; then it ends that too. It returns at most
+// StopSlack later, whatever the server, the database and the scripts do.
 func (w *Worker) Stop() {
+	drained := time.NewTimer(w.drain)
+	defer drained.Stop()
 	if w.here != nil {
 		w.here.Stop()
 	}
@@ -246,8 +265,23 @@ func (w *Worker) Stop() {
 			w.follower.Stop()
 		})
 	}
-	all.Wait()
-	if w.here != nil {
-		w.here.End()
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		all.Wait()
+	}()
+	select {
+	case <-stopped:
+	case <-drained.C:
+	}
+	if w.running != nil {
+		w.running.End(termGrace, storeTime)
+	}
+	late := time.NewTimer(tellTime)
+	defer late.Stop()
+	select {
+	case <-stopped:
+	case <-late.C:
+		w.log.Warn("the worker stops before all of its tasks have ended")
 	}
 }

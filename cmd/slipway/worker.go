@@ -37,11 +37,11 @@ On SIGTERM a worker takes no more work and waits for what runs, as long as --dra
 			if queues, err = knownQueues(queues, cfg.Queues); err != nil {
 				return err
 			}
-			return runWorker(cmd.Context(), cfg, app.WorkerOptions{Queues: queues, Drain: drain})
+			return runWorker(cmd.Context(), cfg, app.WorkerOptions{Queues: queues, Drain: max(drain, time.Millisecond)}) // 0 would be the default
 		},
 	}
 	cmd.Flags().StringSliceVar(&queues, "queues", nil, "task queues to serve (default: SLIPWAY_QUEUES, else "+strings.Join(worker.Queues, ", ")+")")
-	cmd.Flags().DurationVar(&drain, "drain", time.Minute, "how long a stopping worker waits for what runs")
+	cmd.Flags().DurationVar(&drain, "drain", time.Minute, "how long a stopping worker waits for what runs; it is gone at most half a second later")
 	return cmd
 }
 
