@@ -18,8 +18,11 @@ import (
 	"slipway/policies"
 )
 
-// importBatch is how many lines are written in one transaction.
-const importBatch = 10_000
+// A batch is written in one transaction: so many lines, or fewer where they are long.
+const (
+	importBatch      = 10_000
+	importBatchBytes = 32 << 20
+)
 
 // maxImportLine is the size of the longest line in bytes.
 const maxImportLine = 4 << 20
@@ -201,9 +204,11 @@ func (p *importProgress) wrote(ctx context.Context, b writtenBatch) error {
 func parseLines(ctx context.Context, file io.Reader, o ImportOptions, offset, lines int64, batches chan<- parsedBatch) {
 	in := bufio.NewReaderSize(file, 1<<20)
 	b := parsedBatch{offset: offset, lines: lines}
+	begun := offset
 	send := func() bool {
 		select {
 		case batches <- b:
+			begun = b.offset
 			b = parsedBatch{number: b.number + 1, offset: b.offset, lines: b.lines}
 			return true
 		case <-ctx.Done():
@@ -215,31 +220,34 @@ func parseLines(ctx context.Context, file io.Reader, o ImportOptions, offset, li
 		if err == io.EOF && n == 0 {
 			break
 		}
-		if err != nil && err != io.EOF {
-			b.err = &LineError{Line: b.lines + 1, Err: err}
+		var img models.Image
+		switch err {
+		case nil, io.EOF:
+			err = parseImage(line, &img)
+		case errLongLine:
+		default:
+			b.err = fmt.Errorf("read the file behind line %d: %w", b.lines, err)
 			send()
 			return
 		}
-		var img models.Image
-		perr := parseImage(line, &img)
-		if perr != nil && !o.SkipBad {
+		if err != nil && !o.SkipBad {
 			// What stands before the wrong line is kept; whoever mends the line goes on there.
-			b.err = &LineError{Line: b.lines + 1, Err: perr}
+			b.err = &LineError{Line: b.lines + 1, Err: err}
 			send()
 			return
 		}
 		b.lines++
 		b.offset += n
 		switch {
-		case perr != nil:
+		case err != nil:
 			b.bad++
 			if o.Bad != nil {
-				o.Bad(b.lines, perr)
+				o.Bad(b.lines, err)
 			}
 		case img.ConfigDigest != "":
 			b.images = append(b.images, img)
 		}
-		if len(b.images) >= importBatch && !send() {
+		if (len(b.images) >= importBatch || b.offset-begun >= importBatchBytes) && !send() {
 			return
 		}
 	}
@@ -248,20 +256,26 @@ func parseLines(ctx context.Context, file io.Reader, o ImportOptions, offset, li
 	}
 }
 
-// readLine reads a line and gives it without its end, with the number of bytes that it takes.
-func readLine(in *bufio.Reader) ([]byte, int64, error) {
-	var line []byte
+var errLongLine = fmt.Errorf("the line is over the limit of %d bytes", maxImportLine)
+
+// readLine reads a line and gives it without its end, with the number of bytes that it takes. Of one that is too long,
+// which is errLongLine, it keeps nothing.
+func readLine(in *bufio.Reader) (line []byte, n int64, err error) {
 	for {
-		part, err := in.ReadSlice('\n')
-		line = append(line, part...)
-		if len(line) > maxImportLine {
-			return nil, int64(len(line)), fmt.Errorf("the line is over the limit of %d bytes", maxImportLine)
+		var part []byte
+		part, err = in.ReadSlice('\n')
+		n += int64(len(part))
+		if n <= maxImportLine {
+			line = append(line, part...)
 		}
-		if err == bufio.ErrBufferFull {
-			continue
+		if err != bufio.ErrBufferFull {
+			break
 		}
-		return bytes.TrimSpace(line), int64(len(line)), err
 	}
+	if n > maxImportLine && (err == nil || err == io.EOF) {
+		return nil, n, errLongLine
+	}
+	return bytes.TrimSpace(line), n, err
 }
 
 // parseImage reads one line. An empty one is no image.
@@ -274,7 +288,7 @@ func parseImage(line []byte, img *models.Image) error {
 	if err := d.Decode(img); err != nil {
 		return fmt.Errorf("expected a JSON object of an image: %w", err)
 	}
-	if d.More() {
+	if _, err := d.Token(); err != io.EOF {
 		return errors.New("expected one JSON object on the line")
 	}
 	return img.Check()

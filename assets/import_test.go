@@ -89,7 +89,7 @@ func TestImportGoesOnAfterAnInterruption(t *testing.T) {
 func TestImportOfBadLines(t *testing.T) {
 	s, org := onSQLite(t)
 	service := newService(t, s)
-	for _, bad := range []string{"{", "[]", "7", `{"registry":"docker.io"}`, `{"x":1}`, line(1) + line(2), "\xff", `"` + strings.Repeat("a", 5<<20) + `"`, strings.Replace(line(1), "team/", "TEAM/", 1)} {
+	for _, bad := range []string{"{", "[]", "7", `{"registry":"docker.io"}`, `{"x":1}`, line(1) + line(2), line(1) + "}", line(1) + "]", "\xff", `"` + strings.Repeat("a", 5<<20) + `"`, strings.Replace(line(1), "team/", "TEAM/", 1)} {
 		_, err := service.Import(t.Context(), strings.NewReader(lines(1000, 1003)+bad+"\n"+lines(2000, 2001)), ImportOptions{OrganizationID: org.ID})
 		var wrong *LineError
 		require.ErrorAs(t, err, &wrong, bad[:min(len(bad), 40)])
@@ -108,6 +108,39 @@ func TestImportOfBadLines(t *testing.T) {
 	require.Equal(t, []int64{1, 4}, skipped)
 	require.EqualValues(t, 2, r.Bad)
 	require.EqualValues(t, 2, r.Created)
+}
+
+// TestImportSkipsLinesThatAreTooLong: nothing of such a line is taken for another one.
+func TestImportSkipsLinesThatAreTooLong(t *testing.T) {
+	s, org := onSQLite(t)
+	long := `{"registry":"` + strings.Repeat(" ", maxImportLine) + line(7) + `"}`
+	var skipped []int64
+	o := ImportOptions{OrganizationID: org.ID, SkipBad: true, Bad: func(line int64, err error) {
+		require.ErrorContains(t, err, "over the limit")
+		skipped = append(skipped, line)
+	}}
+	text := lines(0, 2) + long + "\n" + lines(2, 4) + long
+	r, err := newService(t, s).Import(t.Context(), strings.NewReader(text), o)
+	require.NoError(t, err)
+	require.Equal(t, []int64{3, 6}, skipped)
+	require.Equal(t, &ImportResult{Lines: 6, Created: 4, Bad: 2}, r)
+}
+
+// TestImportOfLongLinesTakesLittleMemory: a batch ends where it has enough bytes, however few lines these are.
+func TestImportOfLongLinesTakesLittleMemory(t *testing.T) {
+	s, org := onSQLite(t)
+	var b strings.Builder
+	for n := range 40 {
+		img := models.Image{Registry: "docker.io", Repository: "team/app", ConfigDigest: fmt.Sprintf("sha256:%064x", n), Document: json.RawMessage(`{"author":"` + strings.Repeat("a", 1<<20-100) + `"}`)}
+		encoded, err := json.Marshal(img)
+		require.NoError(t, err)
+		b.Write(append(encoded, '\n'))
+	}
+	var done []int64
+	_, err := newService(t, s).Import(t.Context(), strings.NewReader(b.String()), ImportOptions{OrganizationID: org.ID, Progress: func(bytes, _ int64) { done = append(done, bytes) }})
+	require.NoError(t, err)
+	require.Len(t, done, 2)
+	require.Len(t, assetsOf(t, s, org), 40)
 }
 
 func TestReportAddsTags(t *testing.T) {
