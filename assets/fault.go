@@ -30,6 +30,7 @@ const (
 	CodeInvalidParameter = "invalid-parameter"
 	CodeUnknownParameter = "unknown-parameter"
 	CodeInvalidBody      = "invalid-body"
+	CodeNotFound         = "not-found"
 )
 
 // BadParameter is the problem of a query parameter.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -82,10 +83,15 @@ func dataOf(c *call) (json.RawMessage, error) {
 		}
 		return nil, assets.BadPointer("", "expected a body with data")
 	}
-	if err := api.CheckBody(c.body); err != nil {
-		return nil, err
+	return readData(c.body)
+}
+
+// readData takes data out of a body, in which nothing else may stand.
+func readData(body []byte) (json.RawMessage, error) {
+	if err := api.CheckBody(body); err != nil {
+		return nil, assets.BadPointer("", err.Error())
 	}
-	top, err := members(c.body, "", "data")
+	top, err := members(body, "", "data")
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +108,7 @@ func members(raw json.RawMessage, at string, known ...string) (map[string]json.R
 	if err := d.Decode(&m); err != nil || m == nil {
 		return nil, assets.BadPointer(at, "expected a JSON object")
 	}
-	if d.More() {
+	if _, err := d.Token(); err != io.EOF {
 		return nil, assets.BadPointer(at, "expected one JSON object and nothing behind it")
 	}
 	// In order, so that the same body always gets the same answer.
@@ -356,17 +362,11 @@ func readSearch(raw []byte) (assets.SearchRequest, error) {
 	if len(raw) == 0 {
 		return r, nil
 	}
-	if err := api.CheckBody(raw); err != nil {
-		return r, err
-	}
-	top, err := members(raw, "", "data")
+	top, err := readData(raw)
 	if err != nil {
 		return r, err
 	}
-	if top["data"] == nil {
-		return r, assets.BadPointer("/data", "expected data")
-	}
-	data, err := members(top["data"], "/data", "type", "attributes")
+	data, err := members(top, "/data", "type", "attributes")
 	if err != nil {
 		return r, err
 	}

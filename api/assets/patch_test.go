@@ -112,8 +112,13 @@ func TestBadUpdatesAreRefused(t *testing.T) {
 			_, source, _, _ := a.fault(t)
 			require.Equal(t, c.pointer, source["pointer"], c.data)
 		}
-		for _, body := range []string{"", "{", "[]", "null", `{"data":{},"x":1}`, "\xff", strings.Repeat("[", 1000), `{"data":"\u0000"}`} {
-			require.Equal(t, 400, s.call(t, s.owner, "PATCH", s.base()+"/"+id, body).status, body)
+		whole := `{"data":` + edit(id, `{"labels":["x"]}`) + `}`
+		for _, body := range []string{"", "{", "[]", "null", "\xff", strings.Repeat("[", 1000), `{"data":"\u0000"}`, whole + "}", whole + "]", whole + "x"} {
+			a := s.call(t, s.owner, "PATCH", s.base()+"/"+id, body)
+			require.Equal(t, 400, a.status, body)
+			code, source, _, _ := a.fault(t)
+			require.Equal(t, "invalid-body", code, body)
+			require.Equal(t, map[string]any{"pointer": ""}, source, "the whole body: %s", body)
 		}
 		require.Equal(t, 413, s.call(t, s.owner, "PATCH", s.base()+"/"+id, strings.Repeat(" ", 2<<20)).status)
 		require.Equal(t, 404, s.call(t, s.owner, "PATCH", s.base()+"/"+theirs, `{"data":`+edit(theirs, `{"labels":["x"]}`)+`}`).status)
@@ -133,7 +138,8 @@ func TestBadUpdatesAreRefused(t *testing.T) {
 		} {
 			a := s.call(t, s.owner, "PATCH", s.base(), `{"data":`+c.data+`}`)
 			require.Equal(t, c.status, a.status, "%s", a.body)
-			_, source, _, _ := a.fault(t)
+			code, source, _, _ := a.fault(t)
+			require.Equal(t, map[int]string{400: "invalid-body", 404: "not-found"}[c.status], code)
 			require.Equal(t, c.pointer, source["pointer"], c.data)
 		}
 		require.NotContains(t, s.attributes(t, ids[1]), "labels")

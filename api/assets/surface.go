@@ -122,8 +122,9 @@ type errorObject struct {
 }
 
 type errorSource struct {
-	Pointer   string `json:"pointer,omitempty"`
-	Parameter string `json:"parameter,omitempty"`
+	// Pointer is "" for the whole body.
+	Pointer   *string `json:"pointer,omitempty"`
+	Parameter string  `json:"parameter,omitempty"`
 }
 
 // writeError writes a problem, with an error object for each field at fault.
@@ -148,8 +149,11 @@ func writeError(w http.ResponseWriter, r *http.Request, p *problem.Error) {
 	var list []errorObject
 	switch {
 	case fault != nil:
-		if fault.Parameter != "" || fault.Pointer != "" {
-			base.Source = &errorSource{Pointer: fault.Pointer, Parameter: fault.Parameter}
+		switch {
+		case fault.Parameter != "":
+			base.Source = &errorSource{Parameter: fault.Parameter}
+		case fault.Pointer != "" || fault.Code == assets.CodeInvalidBody:
+			base.Source = &errorSource{Pointer: &fault.Pointer}
 		}
 		if fault.Position != rsql.NoPosition || len(fault.Expected) > 0 {
 			base.Meta = map[string]any{}
@@ -195,7 +199,7 @@ func editProblem(err error, bulk bool) error {
 	switch {
 	case errors.As(err, &missing) && bulk:
 		p := assets.BadPointer(at(missing.Index)+"/id", "no such asset: nothing was changed").(*problem.Error)
-		p.Kind = problem.NotFound
+		p.Kind, p.Cause.(*assets.Fault).Code = problem.NotFound, assets.CodeNotFound
 		return p
 	case errors.As(err, &wrong):
 		return assets.BadPointer(at(wrong.Index)+"/attributes/"+wrong.Member, wrong.Message)
