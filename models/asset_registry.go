@@ -50,7 +50,8 @@ func (r *AssetRegistry) check() error {
 }
 
 // PutAssetRegistry adds a registry to an organization or changes the one of that name, and sets its id and times. A nil
-// password keeps the one that is there, "" takes it away.
+// password keeps the one that is there, "" takes it away. With another URL it is asked for again: nobody who may change a
+// registry but has not been told its password shall have it sent to another host.
 func (s *Store) PutAssetRegistry(ctx context.Context, r *AssetRegistry, password *string) error {
 	if err := r.check(); err != nil {
 		return err
@@ -64,6 +65,9 @@ func (s *Store) PutAssetRegistry(ctx context.Context, r *AssetRegistry, password
 		switch err {
 		case nil:
 			r.ID, r.CreatedAt, r.SealedPassword = old.ID, old.CreatedAt, old.SealedPassword
+			if password == nil && r.URL != old.URL && len(old.SealedPassword) > 0 {
+				return problem.BadField("password", "expected the password again, since the URL is another one")
+			}
 		case ErrNotFound:
 			r.ID, r.CreatedAt = NewID(), tx.Now()
 		default:

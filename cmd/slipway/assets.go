@@ -86,6 +86,11 @@ func (a *assetsCommand) importCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		err = s.Audit(c.Context(), models.AuditEntry{Action: "asset:import", ActorKind: "operator", ActorName: operator(), ResourceKind: "organization", ResourceID: o.ID, ResourceName: o.Canonical,
+			Detail: map[string]any{"file": info.Name(), "bytes": info.Size()}})
+		if err != nil {
+			return err
+		}
 		bar := newProgress(c.ErrOrStderr(), info.Size())
 		r, err := service.Import(c.Context(), file, assets.ImportOptions{OrganizationID: o.ID, SkipBad: skipBad,
 			Progress: func(bytes, lines int64) { bar.show(bytes, fmt.Sprintf("%d lines", lines)) },
@@ -112,6 +117,7 @@ func (a *assetsCommand) scanCommand() *cobra.Command {
 		Use:   "scan URL [REPOSITORY...]",
 		Short: "Scan a registry, or some of its repositories",
 		Long: "Scan a registry, or some of its repositories, and keep it under its name for later scans. The password of --username is read from " + registryPasswordVariable + ".\n" +
+			"Of a registry that is known by its name the user, the password and the schedule stay unless they are given anew, and named repositories count for this scan alone.\n" +
 			"What a registry refuses is told at the end; what could be read is kept.",
 		Args: cobra.MinimumNArgs(1),
 	}
@@ -128,27 +134,25 @@ func (a *assetsCommand) scanCommand() *cobra.Command {
 			}
 			network.Allow = append(network.Allow, p)
 		}
-		r := &models.AssetRegistry{OrganizationID: o.ID, Name: name, URL: args[0], Username: username, Repositories: args[1:]}
-		if r.Name == "" {
-			r.Name = registryName(r.URL)
-		}
-		if old, err := s.AssetRegistryByName(c.Context(), o.ID, r.Name); err == nil {
-			r.Schedule = old.Schedule
-		}
-		var password *string
-		if p, ok := os.LookupEnv(registryPasswordVariable); ok {
-			password = &p
-		}
-		if err := s.PutAssetRegistry(c.Context(), r, password); err != nil {
+		r, err := a.scanned(c, s, o, name, strings.TrimSuffix(args[0], "/"), username, args[1:])
+		if err != nil {
 			return err
 		}
 		id := resume
 		if id == "" {
 			id = models.NewID()
+		} else if earlier, err := s.AssetScanByID(c.Context(), id); errors.Is(err, models.ErrNotFound) || err == nil && earlier.RegistryID != r.ID {
+			return fmt.Errorf("--resume: registry %s has no scan %q", r.Name, id)
+		} else if err != nil {
+			return err
 		}
+		if err := s.Audit(c.Context(), registryLine("asset-scan:create", r)); err != nil {
+			return err
+		}
+		fmt.Fprintf(c.ErrOrStderr(), "scan %s of registry %s begins; after an interruption go on with --resume %s\n", id, r.Name, id)
 		bar := newProgress(c.ErrOrStderr(), 0)
 		var last models.AssetScan
-		err := (&assets.Scanner{Store: s, Network: network}).Scan(c.Context(), id, r, func(p models.AssetScan) {
+		err = (&assets.Scanner{Store: s, Network: network}).Scan(c.Context(), id, r, func(p models.AssetScan) {
 			last = p
 			bar.total = p.Repositories
 			bar.show(p.RepositoriesDone, fmt.Sprintf("%d of %d repositories, %d images", p.RepositoriesDone, p.Repositories, p.Images))
@@ -158,6 +162,51 @@ func (a *assetsCommand) scanCommand() *cobra.Command {
 		return err
 	})
 	return c
+}
+
+// scanned gives the registry to scan. One that is new is kept. Of one that is known by its name only what is given anew is
+// changed: it may have a schedule, and its own user and repositories for that.
+func (a *assetsCommand) scanned(c *cobra.Command, s *models.Store, o *models.Organization, name, address, username string, repositories []string) (*models.AssetRegistry, error) {
+	if name == "" {
+		name = registryName(address)
+	}
+	r, err := s.AssetRegistryByName(c.Context(), o.ID, name)
+	known := err == nil
+	if !known && !errors.Is(err, models.ErrNotFound) {
+		return nil, err
+	}
+	if !known {
+		r = &models.AssetRegistry{OrganizationID: o.ID, Name: name, Repositories: repositories}
+	}
+	var password *string
+	if p, ok := os.LookupEnv(registryPasswordVariable); ok {
+		password = &p
+	}
+	changed := !known || password != nil || r.URL != address || c.Flags().Changed("username") && r.Username != username
+	if r.URL = address; c.Flags().Changed("username") {
+		r.Username = username
+	}
+	if changed {
+		err = s.Tx(c.Context(), func(tx *models.Store) error {
+			if err := tx.PutAssetRegistry(c.Context(), r, password); err != nil {
+				return err
+			}
+			return tx.Audit(c.Context(), registryLine("asset-registry:update", r))
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if len(repositories) > 0 {
+		r.Repositories = repositories
+	}
+	return r, nil
+}
+
+// registryLine is the line of the audit log of what somebody at the command line does with a registry.
+func registryLine(action string, r *models.AssetRegistry) models.AuditEntry {
+	return models.AuditEntry{Action: action, ActorKind: "operator", ActorName: operator(), ResourceKind: "asset-registry", ResourceID: r.ID, ResourceName: r.Name,
+		Detail: map[string]any{"organization": r.OrganizationID, "url": r.URL}}
 }
 
 var notInNames = regexp.MustCompile(`[^a-zA-Z0-9_-]+`)

@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -19,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"slipway/models"
+	"slipway/policies"
 )
 
 func runAssets(t *testing.T, address string, args ...string) (string, string, error) {
@@ -72,4 +75,35 @@ func TestAssetsCommands(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, out, "1 of 1 repositories, 1 images, 1 assets created, 0 failures")
 	require.Contains(t, progress, "1 of 1 repositories")
+
+	// A registry that was set up otherwise keeps what the command does not name.
+	s, err = models.Open(t.Context(), address, models.Options{})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	o, err := s.OrganizationByCanonical(t.Context(), models.DefaultOrganization)
+	require.NoError(t, err)
+	before := &models.AssetRegistry{OrganizationID: o.ID, Name: "hub", URL: server.URL, Username: "robot", Repositories: []string{"team/api", "team/web"}, Schedule: "0 3 * * *"}
+	require.NoError(t, s.PutAssetRegistry(t.Context(), before, nil))
+	_, _, err = runAssets(t, address, "scan", "--name", "hub", "--allow", "127.0.0.0/8", "--resume", models.NewID(), server.URL)
+	require.ErrorContains(t, err, "--resume")
+	out, progress, err = runAssets(t, address, "scan", "--name", "hub", "--allow", "127.0.0.0/8", server.URL+"/", "team/web")
+	require.NoError(t, err)
+	require.Contains(t, out, "1 of 1 repositories, 1 images, 0 assets created, 0 failures")
+	id, _, _ := strings.Cut(strings.TrimPrefix(out, "scan "), ":")
+	require.Contains(t, progress, "--resume "+id)
+	after, err := s.AssetRegistryByName(t.Context(), o.ID, "hub")
+	require.NoError(t, err)
+	require.Equal(t, before, after)
+	_, _, err = runAssets(t, address, "scan", "--name", "hub", "--allow", "127.0.0.0/8", "--resume", id, server.URL, "team/web")
+	require.NoError(t, err, "a scan that has ended has nothing left to read")
+
+	lines, err := s.ListAudit(t.Context(), policies.Visible{All: true}, models.AuditFilter{})
+	require.NoError(t, err)
+	var actions []string
+	for _, l := range lines {
+		require.Equal(t, "operator", l.ActorKind)
+		actions = append(actions, l.Action)
+	}
+	slices.Sort(actions)
+	require.Equal(t, []string{"asset-registry:update", "asset-scan:create", "asset-scan:create", "asset-scan:create", "asset-scan:create", "asset:import", "asset:import"}, actions)
 }
