@@ -144,7 +144,7 @@ func (s *Store) idText(column string) string {
 func (s *Store) groupSource(field string) (from, value string) {
 	switch {
 	case field == "type":
-		return "assets", "'" + AssetTypeContainerImage + "'"
+		return "assets", "CAST('" + AssetTypeContainerImage + "' AS text)" // PostgreSQL groups by no constant
 	case field == "labels" && s.dialect == PostgreSQL:
 		return "assets CROSS JOIN LATERAL unnest(assets.labels) AS x(value)", "x.value"
 	case field == "labels":

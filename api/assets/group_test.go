@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"slipway/assets"
+	"slipway/models"
 )
 
 // groupField gives the address of the values of a group field.
@@ -89,4 +90,32 @@ func TestGroupsHaveOnePage(t *testing.T) {
 		require.Equal(t, name, source["parameter"])
 		require.Equal(t, 200, s.get(t, s.base()+"/filters?"+name+"=x").status)
 	}
+}
+
+// TestGroupsCountTheSameWithAFilter: a filter that all assets meet changes no group of any field, on any page.
+func TestGroupsCountTheSameWithAFilter(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *server) {
+		ids := s.images(t, s.web, 25)
+		s.images(t, s.other, 3)
+		require.Equal(t, 204, s.call(t, s.owner, "PATCH", s.base(), `{"data":[`+edit(ids[1], `{"class":{"rank":1},"labels":["a","z"]}`)+`,`+edit(ids[2], `{"class":{"rank":4},"labels":["a"]}`)+`]}`).status)
+		groups := func(field, query string) (list []any) {
+			t.Helper()
+			for path := s.groupField(t, field) + "?limit=10" + query; path != ""; {
+				page := s.get(t, path)
+				require.Equal(t, 200, page.status, "%s: %s", path, page.body)
+				list, path = append(list, page.JSON["data"].([]any)...), page.link("next")
+			}
+			return list
+		}
+		for _, field := range models.AssetGroups {
+			for _, sort := range []string{"", "&sort=-count", "&sort=value", "&sort=-value"} {
+				all := groups(field, sort)
+				require.NotEmpty(t, all, field)
+				require.Equal(t, all, groups(field, sort+"&filter=created_at>2000-01-01"), field+sort)
+				require.Equal(t, all, groups(field, sort+"&meta_fields=count&filter=id!=''"), field+sort)
+				require.Len(t, groups(field, sort+"&meta_fields=all&filter=id!=''"), len(all), field+sort)
+				require.Empty(t, groups(field, sort+"&filter=name==nosuch"), field+sort)
+			}
+		}
+	})
 }
