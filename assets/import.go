@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"slipway/internal/problem"
 	"slipway/models"
 	"slipway/policies"
 )
@@ -299,7 +300,7 @@ func parseImage(line []byte, img *models.Image) error {
 func (s *Service) Report(ctx context.Context, organizationID string, by policies.Subject, images []models.Image) (models.PutResult, error) {
 	for i := range images {
 		if err := images[i].Check(); err != nil {
-			return models.PutResult{}, err
+			return models.PutResult{}, ofImage(err, i)
 		}
 		// What people set is not for builds to set.
 		images[i].Class, images[i].Labels, images[i].Tags, images[i].CreatedAt = "", nil, nil, nil
@@ -314,4 +315,15 @@ func (s *Service) Report(ctx context.Context, organizationID string, by policies
 			Detail: map[string]any{"images": len(images), "created": result.Created, "updated": result.Updated}}.ActorOf(by))
 	})
 	return result, err
+}
+
+// ofImage says of which image of a report a problem is.
+func ofImage(err error, index int) error {
+	var p *problem.Error
+	if errors.As(err, &p) {
+		for i := range p.Fields {
+			p.Fields[i].Name = fmt.Sprintf("images[%d].%s", index, p.Fields[i].Name)
+		}
+	}
+	return err
 }

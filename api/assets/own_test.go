@@ -137,6 +137,7 @@ func TestBuildsReportImages(t *testing.T) {
 	require.JSONEq(t, `{"created":0,"updated":0,"unchanged":1}`, string(call(s.owner, `{"images":[`+image+`]}`).body))
 	require.Equal(t, 403, call(s.reader, `{"images":[`+image+`]}`).status)
 	require.Equal(t, 404, call(s.stranger, `{"images":[`+image+`]}`).status)
+	require.Contains(t, string(call(s.owner, `{"images":[`+image+`,{"registry":"docker.io","repository":"A"}]}`).body), `images[1].repository`)
 	for _, bad := range []string{`{"images":[]}`, `{"images":[{}]}`, `{"images":7}`, `{}`, `{"images":[` + image + `],"x":1}`} {
 		a := call(s.owner, bad)
 		require.Equal(t, 400, a.status, bad)

@@ -102,6 +102,9 @@ func (a *assetsCommand) importCommand() *cobra.Command {
 			}
 			fmt.Fprintf(c.OutOrStdout(), "%d lines, %d assets created, %d updated, %d lines skipped\n", r.Lines, r.Created, r.Updated, r.Bad)
 		}
+		if errors.Is(err, context.Canceled) {
+			return errors.New("interrupted: the same command goes on where it was")
+		}
 		return err
 	})
 	return c
@@ -159,6 +162,9 @@ func (a *assetsCommand) scanCommand() *cobra.Command {
 		})
 		bar.end()
 		fmt.Fprintf(c.OutOrStdout(), "scan %s: %d of %d repositories, %d images, %d assets created, %d failures\n", id, last.RepositoriesDone, last.Repositories, last.Images, last.Created, last.Failures)
+		if errors.Is(err, context.Canceled) {
+			return errors.New("interrupted: go on with --resume " + id)
+		}
 		return err
 	})
 	return c

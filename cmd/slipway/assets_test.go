@@ -107,3 +107,39 @@ func TestAssetsCommands(t *testing.T) {
 	slices.Sort(actions)
 	require.Equal(t, []string{"asset-registry:update", "asset-scan:create", "asset-scan:create", "asset-scan:create", "asset-scan:create", "asset:import", "asset:import"}, actions)
 }
+
+// onWrite does something at the first write, as a person at a terminal would.
+type onWrite func()
+
+func (f onWrite) Write(p []byte) (int, error) { f(); return len(p), nil }
+
+// TestAssetsCommandsThatAreInterrupted say how to go on.
+func TestAssetsCommandsThatAreInterrupted(t *testing.T) {
+	address := "sqlite:" + filepath.Join(t.TempDir(), "slipway.db")
+	s, err := models.Open(t.Context(), address, models.Options{})
+	require.NoError(t, err)
+	require.NoError(t, s.Migrate(t.Context()))
+	require.NoError(t, s.Close())
+	file := filepath.Join(t.TempDir(), "images.jsonl")
+	var lines bytes.Buffer
+	lines.WriteString("wrong\n")
+	for n := range 11_000 {
+		fmt.Fprintf(&lines, `{"registry":"docker.io","repository":"team/app","config_digest":"sha256:%064d"}`+"\n", n)
+	}
+	require.NoError(t, os.WriteFile(file, lines.Bytes(), 0o600))
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	defer server.Close()
+	for want, args := range map[string][]string{
+		"the same command goes on":          {"import", "--skip-bad", file},
+		"interrupted: go on with --resume ": {"scan", "--allow", "127.0.0.0/8", server.URL},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		c := newAssetsCommand(func(ctx context.Context) (*models.Store, error) { return models.Open(ctx, address, models.Options{}) })
+		c.SetOut(io.Discard)
+		c.SetErr(onWrite(cancel))
+		c.SetArgs(args)
+		c.SilenceUsage = true
+		require.ErrorContains(t, c.ExecuteContext(ctx), want)
+		cancel()
+	}
+}
