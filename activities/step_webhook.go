@@ -72,7 +72,8 @@ func (s *stepper) webhook(ctx context.Context, st models.PipelineStep, run *work
 		}
 		d, _, err := tx.CreateDelivery(ctx, n)
 		if errors.Is(err, models.ErrDeliveryTooLong) {
-			return problem.Wrap(problem.Unprocessable, err, "what it would send is too long: more than %d bytes", models.MaxDeliveryBody)
+			return problem.Wrap(problem.Unprocessable, err, "what it would send is too long: with %d releases that the pipeline has made it has %d bytes, and may have %d",
+				len(call.Releases), len(body), models.MaxDeliveryBody)
 		}
 		if err != nil {
 			return err
