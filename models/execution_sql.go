@@ -117,3 +117,13 @@ func (s *Store) lockRows(ctx context.Context, table, column, id, how string) err
 	}
 	return nil
 }
+
+// hasStringMemberSQL is a condition on a column that holds JSON as bytes: it has a member with a text. It may hold for others,
+// in which the same stands elsewhere.
+func (s *Store) hasStringMemberSQL(column, member string) string {
+	text := `'"` + member + `":"'`
+	if s.dialect == PostgreSQL {
+		return "POSITION(" + text + "::bytea IN " + column + ") > 0"
+	}
+	return "INSTR(" + column + ", CAST(" + text + " AS BLOB)) > 0"
+}

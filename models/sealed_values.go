@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"strings"
 )
@@ -17,12 +18,13 @@ type sealedColumn struct {
 	at, id string
 	// text says that it holds text, marked as sealedHooks are.
 	text bool
+	// member, where set, is the member of the JSON object in the column that holds the value, as a string of base64.
+	member string
 	// where leaves out rows whose values nobody will read again; "" is all.
 	where string
 }
 
-// sealedColumns are all but two: the inputs of errands in the snapshots of executions, and the payloads of workflows, which
-// are in Temporal's histories. Those are read while their executions are open, and never written again.
+// sealedColumns are all. What else is encrypted is the payloads of workflows, which are in Temporal's histories.
 var sealedColumns = []sealedColumn{
 	rowSecret("applications", "hooks").asText(),
 	rowSecret("asset_registries", "password"),
@@ -38,6 +40,8 @@ var sealedColumns = []sealedColumn{
 	{table: "deployments", column: "content", key: []string{"environment_id", "root", "root_stage", "path"}, at: place("deployments", "content", ""),
 		id: "environment_id || '/' || root || '/' || root_stage || '/' || path"},
 	rowSecret("environments", "inputs"),
+	{table: "executions", column: "definition", member: "errand_inputs", key: []string{"id"}, at: place("executions", "errand_inputs", ""), id: "subject_id",
+		where: "kind = '" + KindDeployment + "'"},
 	{table: "execution_scripts", column: "result", key: []string{"execution_id", "key"}, at: "script:", id: "execution_id || ':' || key",
 		where: "EXISTS (SELECT 1 FROM executions e WHERE e.id = execution_id AND e.finished_at IS NULL)"},
 	rowSecret("namespaces", "hooks").asText(),
@@ -48,6 +52,9 @@ var sealedColumns = []sealedColumn{
 	rowSecret("pipelines", "signing_secret"),
 	rowSecret("repositories", "private_key"),
 }
+
+// quoted is how JSON has bytes.
+func quoted(b []byte) []byte { return []byte(`"` + base64.StdEncoding.EncodeToString(b) + `"`) }
 
 // rowSecret is a column whose values are bound to the id of their row.
 func rowSecret(table, column string) sealedColumn {
@@ -87,6 +94,9 @@ func (s *Store) eachOf(ctx context.Context, c sealedColumn, visit func(SealedVal
 	where := c.column + " IS NOT NULL"
 	if c.where != "" {
 		where += " AND " + c.where
+	}
+	if c.member != "" {
+		where += " AND " + s.hasStringMemberSQL(c.column, c.member)
 	}
 	var after []any
 	for {
@@ -141,6 +151,19 @@ func (s *Store) readSealed(ctx context.Context, c sealedColumn, q string, args [
 
 // sealed gives the ciphertext of what stands in the column; nil where that is empty or not encrypted.
 func (c sealedColumn) sealed(content any) ([]byte, error) {
+	if c.member != "" {
+		object, _ := content.([]byte)
+		var members map[string]json.RawMessage
+		if err := json.Unmarshal(object, &members); err != nil {
+			return nil, err
+		}
+		var sealed []byte
+		if len(members[c.member]) == 0 {
+			return nil, nil
+		}
+		err := json.Unmarshal(members[c.member], &sealed)
+		return sealed, err
+	}
 	if !c.text {
 		b, _ := content.([]byte)
 		if len(b) == 0 {
@@ -180,8 +203,13 @@ func (s *Store) SealAgain(ctx context.Context, v SealedValue) (bool, error) {
 		return false, err
 	}
 	var content any = sealed
-	if v.column.text {
+	switch {
+	case v.column.text:
 		content = sealedHooks + base64.StdEncoding.EncodeToString(sealed)
+	case v.column.member != "":
+		// Nothing else of a snapshot may change, the order of its members included.
+		object, _ := v.content.([]byte)
+		content = bytes.Replace(object, quoted(v.Sealed), quoted(sealed), 1)
 	}
 	q := "UPDATE " + v.column.table + " SET " + v.column.column + " = ? WHERE " + strings.Join(v.column.key, " = ? AND ") + " = ? AND " + v.column.column + " = ?"
 	u := s.writer(ctx).Exec(q, append(append([]any{content}, v.key...), v.content)...)

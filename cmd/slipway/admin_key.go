@@ -25,12 +25,13 @@ func (a *admin) keyCommand() *cobra.Command {
 }
 
 // configuredKeys opens the keyring that the configuration names.
-func configuredKeys() (*keyring.Keyring, error) {
+func configuredKeys() (*config.Config, *keyring.Keyring, error) {
 	cfg, err := config.Load(configFile)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return keyring.Open(cfg.KeyPath())
+	keys, err := keyring.Open(cfg.KeyPath())
+	return cfg, keys, err
 }
 
 // keyName shows a key as its eight hexadecimal digits.
@@ -53,7 +54,7 @@ func (a *admin) keyList() *cobra.Command {
 		Short: "Show the keys, oldest first, with the number of values that each one encrypts",
 		Args:  cobra.NoArgs,
 		RunE: a.with(func(ctx context.Context, s *models.Store, c *cobra.Command, _ []string) error {
-			keys, err := configuredKeys()
+			_, keys, err := configuredKeys()
 			if err != nil {
 				return err
 			}
@@ -95,7 +96,7 @@ func (a *admin) keyAdd() *cobra.Command {
 		Short: "Add a key that encrypts nothing yet, to be copied to all machines before `key rotate`",
 		Args:  cobra.NoArgs,
 		RunE: a.with(func(ctx context.Context, s *models.Store, c *cobra.Command, _ []string) error {
-			keys, err := configuredKeys()
+			_, keys, err := configuredKeys()
 			if err != nil {
 				return err
 			}
@@ -115,7 +116,7 @@ func (a *admin) keyRotate() *cobra.Command {
 		Short: "Encrypt with the newest key, and encrypt again what other keys encrypt; without one that was added, add one",
 		Args:  cobra.NoArgs,
 		RunE: a.with(func(ctx context.Context, s *models.Store, c *cobra.Command, _ []string) error {
-			keys, err := configuredKeys()
+			cfg, keys, err := configuredKeys()
 			if err != nil {
 				return err
 			}
@@ -128,7 +129,7 @@ func (a *admin) keyRotate() *cobra.Command {
 				return err
 			}
 			a.say(c, "Key %s encrypts now. Where machines have copies of the key file, copy it to all of them again.", keyName(keys.Primary()))
-			return a.sealAgain(ctx, c, s, keys.Primary())
+			return a.sealAgain(ctx, c, s, cfg, keys)
 		}),
 	}
 }
@@ -139,12 +140,12 @@ func (a *admin) keyReseal() *cobra.Command {
 		Short: "Encrypt again what other keys than the newest one encrypt, as `key rotate` does",
 		Args:  cobra.NoArgs,
 		RunE: a.with(func(ctx context.Context, s *models.Store, c *cobra.Command, _ []string) error {
-			keys, err := configuredKeys()
+			cfg, keys, err := configuredKeys()
 			if err != nil {
 				return err
 			}
 			s.UseEncrypter(keys)
-			return a.sealAgain(ctx, c, s, keys.Primary())
+			return a.sealAgain(ctx, c, s, cfg, keys)
 		}),
 	}
 }
@@ -154,8 +155,8 @@ const keyRotated = "key:rotate"
 
 // sealAgain encrypts with the primary key what others encrypt. What cannot be decrypted is left as it is, and told at the
 // end.
-func (a *admin) sealAgain(ctx context.Context, c *cobra.Command, s *models.Store, primary uint32) error {
-	changed, lost := 0, []string{}
+func (a *admin) sealAgain(ctx context.Context, c *cobra.Command, s *models.Store, cfg *config.Config, keys *keyring.Keyring) error {
+	primary, changed, lost := keys.Primary(), 0, []string{}
 	err := s.EachSealedValue(ctx, func(v models.SealedValue) error {
 		if id, ok := keyring.KeyOf(v.Sealed); ok && id == primary {
 			return nil
@@ -177,6 +178,11 @@ func (a *admin) sealAgain(ctx context.Context, c *cobra.Command, s *models.Store
 	if err := a.auditKeys(ctx, s, "key:reseal", map[string]any{"key": keyName(primary), "values": changed, "unreadable": len(lost)}); err != nil {
 		return err
 	}
+	if cfg.TemporalEncrypt {
+		if err := a.resealSchedules(ctx, c, cfg, keys); err != nil {
+			return err
+		}
+	}
 	if len(lost) > 0 {
 		return fmt.Errorf("%d values cannot be decrypted with any key of the file and were left as they are, such as %s", len(lost), lost[0])
 	}
@@ -195,18 +201,19 @@ func (a *admin) keyPrune() *cobra.Command {
 		Long: `Remove all keys but the one that encrypts.
 
 It is refused while another key encrypts something in the database, and in the ten minutes after a rotation: a process
-may still encrypt with the old key, where its copy of the key file is old. Two things cannot be encrypted again: the
-payloads in Temporal's histories, where SLIPWAY_TEMPORAL_ENCRYPT is set, and the inputs of errands in the snapshots of
-executions. Both are read while their executions are open, or by people who look at old ones. So remove keys when the
-executions that began before the rotation have ended, and say so with --forget.`,
+may still encrypt with the old key, where its copy of the key file is old. Where SLIPWAY_TEMPORAL_ENCRYPT is set, it is
+also refused while Temporal has open workflows with payloads under another key, or schedules, and names them: the former
+have to end, the latter are encrypted again by key reseal. It reads their histories for that, so Temporal must answer.
+
+The histories of what has ended are not encrypted again. They become unreadable in Temporal's Web UI: say --forget.`,
 		Args: cobra.NoArgs,
 		RunE: a.with(func(ctx context.Context, s *models.Store, c *cobra.Command, _ []string) error {
-			if !forget {
-				return errors.New("what executions that began before the rotation keep encrypted becomes unreadable: see `slipway admin key prune --help`, and give --forget")
-			}
-			keys, err := configuredKeys()
+			cfg, keys, err := configuredKeys()
 			if err != nil {
 				return err
+			}
+			if cfg.TemporalEncrypt && !forget {
+				return errors.New("what Temporal's Web UI shows of executions that began before the rotation and have ended becomes unreadable: see `slipway admin key prune --help`, and give --forget")
 			}
 			s.UseEncrypter(keys)
 			rotations, err := s.ListAudit(ctx, policies.Visible{All: true}, models.AuditFilter{Action: keyRotated, Limit: 1})
@@ -246,6 +253,11 @@ executions that began before the rotation have ended, and say so with --forget.`
 			if len(gone) == 0 {
 				a.say(c, "There is no other key than %s.", keyName(keys.Primary()))
 				return nil
+			}
+			if cfg.TemporalEncrypt {
+				if err := a.checkTemporal(ctx, s, cfg, keys); err != nil {
+					return err
+				}
 			}
 			if err := keys.Prune(); err != nil {
 				return err
