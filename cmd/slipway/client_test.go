@@ -273,6 +273,10 @@ func TestClient(t *testing.T) {
 	require.Contains(t, c.run("pipeline", "show", "shop", "ship"), "shop/ship has not run yet.")
 	require.Contains(t, c.run("build", "list", "shop"), "shop     dev          web    new     main")
 	require.Contains(t, c.run("jobs"), "shop     dev          web  shop/web  latest   new")
+	require.Equal(t, "Nothing is deployed that you may see.\n", c.run("deployments"))
+	require.Equal(t, "Nothing was deployed there.\n", c.run("history", "shop", "dev"))
+	c.fails(exitNotFound, "there is no project 'ghost' that you may see", "deployments", "ghost")
+	c.fails(exitNotFound, "the project has no environment 'ghost'", "history", "shop", "ghost")
 	c.fails(exitNotFound, "the project has no pipeline 'shpi'", "pipeline", "run", "shop", "shpi")
 	c.fails(exitNotFound, "there is no build 'web' in environment 'dev' of project 'ghost' that you may see", "build", "run", "ghost", "dev", "web")
 
@@ -309,6 +313,11 @@ func TestClient(t *testing.T) {
 		require.Equal(t, deployed("deploy web | "), linesWith(again, "deploy web | line"), "one that has ended too")
 		require.Regexp(t, `(?s)Execution +`+id+`\nOf +pipeline ship, number 1\n.*Status +ok\n.*build +shop +dev +web`, c.run("executions", "show", id))
 		require.Contains(t, c.run("executions", "show", c.only(t, "build")), "Release      shop/web-v0.1.0")
+		require.Regexp(t, `(?m)^shop +dev +web +shop/web +0\.1\.0 +ok +just now +admin$`, c.run("deployments"))
+		require.Equal(t, c.run("deployments"), c.run("deployments", "shop"))
+		require.Regexp(t, `"version": "0\.1\.0",\s+"status": "ok",\s+"changed_at": "20`, c.run("deployments", "shop", "-o", "json"))
+		require.Regexp(t, `^WHEN .*\n.* web +deploy +shop/web +0\.1\.0 +ok +admin\n`, c.run("history", "shop", "dev", "web"))
+		require.Equal(t, 2, strings.Count(c.run("history", "shop", "dev", "--limit", "1"), "\n"), "the heading and one entry")
 	})
 
 	t.Run("Ctrl-C detaches, and cancel cancels", func(t *testing.T) {

@@ -70,7 +70,7 @@ func newRootCommand() *cobra.Command {
 	}{
 		{"client", "Use a Slipway:", []*cobra.Command{newLoginCommand(), newLogoutCommand(), newContextCommand(), newWhoAmICommand(), newPipelineCommand(), newBuildCommand(), newJobsCommand(),
 			newDeployCommand(), newSmokeCommand(), newDestroyCommand(), newErrandCommand(), newExecutionsCommand(), newApprovalsCommand(), newLogsCommand(), newCancelCommand(), newRetryCommand(),
-			newPackagesCommand()}},
+			newApplyCommand(), newDeploymentsCommand(), newHistoryCommand(), newPackagesCommand()}},
 		{"plan", "Make releases here:", []*cobra.Command{newPlanCommand()}},
 		{"server", "Run a Slipway:", []*cobra.Command{newDevCommand(), newDemoCommand(), newAPICommand(), newWorkerCommand(), newMigrateCommand(), newAdminCommand(openStore),
 			newAssetsCommand(openStore), newRoutesCommand(), newOpenAPICommand()}},
