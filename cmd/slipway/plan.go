@@ -17,6 +17,7 @@ import (
 	"slipway/internal/engine"
 	"slipway/internal/logs"
 	"slipway/internal/plan"
+	"slipway/internal/release"
 )
 
 // planCommands is what the commands below `slipway plan` share: they work on a plan in a folder of this machine, with the
@@ -298,6 +299,8 @@ metadata is in it, as it would be registered.`,
 		for _, v := range m.Inputs {
 			value := "required"
 			switch {
+			case release.IsMagicType(v.Type):
+				value = "filled in"
 			case v.HasDefault() && v.Sensitive:
 				value = logs.Replacement
 			case v.HasDefault():

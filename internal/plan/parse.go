@@ -12,7 +12,7 @@ import (
 )
 
 // Parse reads the text of a plan. file is only used in errors, which are all *Error: the first thing that is wrong. Keys that
-// plans do not have are ignored.
+// plans do not have are ignored, with a warning.
 func Parse(file string, data []byte) (*Plan, error) {
 	p, faults := parseAll(file, data)
 	if len(faults) > 0 {
@@ -33,6 +33,9 @@ func parseAll(file string, data []byte) (*Plan, []*Error) {
 	for _, m := range root.fields {
 		p.field, p.plan.lines[m.key] = m.key, m.line
 		read, known := fields[m.key]
+		if !known && !strings.HasPrefix(m.key, "x-") && !strings.HasPrefix(m.key, ".") { // which hold what aliases repeat
+			p.plan.warnings = append(p.plan.warnings, (&Error{File: file, Line: m.line, Field: m.key, Message: "plans have no such field: it does nothing"}).Error())
+		}
 		if !known || m.value.kind == kindNull {
 			continue
 		}

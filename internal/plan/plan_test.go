@@ -164,8 +164,9 @@ func TestScriptForms(t *testing.T) {
 func TestUnknownKeysAreIgnoredWithAWarning(t *testing.T) {
 	c, err := compile(t, map[string]string{"escape.yml": "name: app\nversion: 1.0\nowner: me\ninputs:\n- {id: a, sensitiv: true}\n"}, newShelf(t), Options{})
 	require.NoError(t, err)
-	require.Len(t, c.Warnings, 1)
-	require.True(t, strings.HasPrefix(c.Warnings[0], "escape.yml:5: field 'inputs': unknown key 'sensitiv': expected one of id, type,"), c.Warnings[0])
+	require.Len(t, c.Warnings, 2)
+	require.Equal(t, "escape.yml:3: field 'owner': plans have no such field: it does nothing", c.Warnings[0])
+	require.True(t, strings.HasPrefix(c.Warnings[1], "escape.yml:5: field 'inputs': unknown key 'sensitiv': expected one of id, type,"), c.Warnings[1])
 }
 
 func TestScriptsAreMadeExecutable(t *testing.T) {
