@@ -86,6 +86,36 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	}
 }
 
+// Nobody finds a page that the README does not name.
+func TestTheReadmeNamesEveryPage(t *testing.T) {
+	all := pages(t)
+	for page := range all {
+		if !strings.HasPrefix(page, "../") {
+			require.Contains(t, all["../README.md"], "](docs/"+page+")")
+		}
+	}
+}
+
+// Whoever watches an installation reads of every metric.
+func TestEveryMetricIsExplained(t *testing.T) {
+	page := pages(t)["operating.md"]
+	metric := regexp.MustCompile(`"(slipway_[a-z_]+_(?:total|seconds|open))"`)
+	found := 0
+	for _, folder := range []string{"api", "app", "deliveries", "executions", "worker", "activities", "schedules", "packages"} {
+		files, err := filepath.Glob("../" + folder + "/*.go")
+		require.NoError(t, err)
+		for _, file := range files {
+			content, err := os.ReadFile(file)
+			require.NoError(t, err)
+			for _, match := range metric.FindAllStringSubmatch(string(content), -1) {
+				found++
+				require.Contains(t, page, "`"+match[1])
+			}
+		}
+	}
+	require.Greater(t, found, 7)
+}
+
 func TestTargetsAndPackagesExist(t *testing.T) {
 	makefile, err := os.ReadFile("../Makefile")
 	require.NoError(t, err)

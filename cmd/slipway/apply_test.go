@@ -103,6 +103,15 @@ schedule nightly: added
 	write(text)
 	require.Empty(t, differences())
 	require.Contains(t, c.run("apply", file, "-o", "json"), `"action": "unchanged"`)
+	// A repository beside the file is one on this machine.
+	local := strings.Replace(text, "repo: https://git.example.com/web.git", "repo: ../web", 1)
+	write(local)
+	require.Equal(t, "build web in dev: would be changed (repo)", differences("--dry-run"))
+	d, err := readDefinition(nil, file)
+	require.NoError(t, err)
+	require.Equal(t, filepath.Join(filepath.Dir(dir), "web"), d.Environments[0].Builds[0]["repo"])
+	write(text)
+
 	before, err := api.Pipeline(t.Context(), "shop", "ship")
 	require.NoError(t, err)
 

@@ -250,8 +250,8 @@ func (d *devStack) banner(w io.Writer) {
 Three commands to try, in another terminal:
 
   %[5]s login %[2]s --name dev --token-file %[6]s
-  %[5]s pipeline list
-  curl -H "X-Escape-Token: $(cat %[6]s)" -X POST -d '{"name":"shop"}' %[2]s/api/v1/state/shop/add-project
+  %[5]s whoami
+  curl -H "X-Escape-Token: $(cat %[6]s)" %[2]s/api/v1/slipway/executions/
 
 docs/first-project.md takes a project of your own from its repository to production.
 

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 )
@@ -87,9 +88,7 @@ func ReadDefinition(r io.Reader, folder string) (*Definition, error) {
 		case "schedule":
 			return schedules.add(kind, "", t)
 		case "build":
-			if err := readKey(t, folder); err != nil {
-				return err
-			}
+			return errors.Join(readKey(t, folder), localRepo(t, folder))
 		}
 		return nil
 	})
@@ -169,6 +168,20 @@ func versionsAreText(kind string, t Thing) error {
 			return fmt.Errorf("%s '%v': %s %v is a number to YAML, for which 1.10 is 1.1: write it in quotes", kind, t["name"], name, t[name])
 		}
 	}
+	return nil
+}
+
+// localRepo makes the path of a repository that begins with a dot absolute: the server has another folder.
+func localRepo(t Thing, folder string) error {
+	repo, _ := t["repo"].(string)
+	if !strings.HasPrefix(repo, "./") && !strings.HasPrefix(repo, "../") && repo != "." && repo != ".." {
+		return nil
+	}
+	absolute, err := filepath.Abs(filepath.Join(folder, repo))
+	if err != nil {
+		return fmt.Errorf("build '%v': repo: %w", t["name"], err)
+	}
+	t["repo"] = absolute
 	return nil
 }
 
