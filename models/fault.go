@@ -9,8 +9,16 @@ import (
 
 // Faults make a Store fail, for tests: Before is asked in front of each statement, and its error keeps it from being
 // executed; After is asked behind it, and its error hides that it was: the caller must take it that nothing happened,
-// while it did. Both may be nil.
-type Faults struct{ Before, After func() error }
+// while it did. Commit is asked behind the commit of each transaction, and hides that likewise. All may be nil.
+type Faults struct{ Before, After, Commit func() error }
+
+// committed is what the caller of a transaction is told that was committed.
+func (f *Faults) committed() error {
+	if f == nil || f.Commit == nil {
+		return nil
+	}
+	return f.Commit()
+}
 
 // ErrFault is what tests let a Store fail with: as a lost connection does, it says nothing about what happened.
 var ErrFault = errors.New("injected fault: driver: bad connection")

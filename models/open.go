@@ -99,6 +99,7 @@ func Open(ctx context.Context, address string, o Options) (*Store, error) {
 	default:
 		return nil, errors.New("the database address must start with postgres:// or sqlite:")
 	}
+	s.faults = o.Faults
 	if err := errors.Join(o.Faults.install(s.write), faultsOfReads(o.Faults, s)); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

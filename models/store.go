@@ -51,6 +51,8 @@ type Store struct {
 	secrets Encrypter // nil until UseEncrypter
 	// joins is for the writes of clients' progress; nil on SQLite, which has one writer, and in transactions.
 	joins *deploymentWrites
+	// faults are those of tests, nil otherwise.
+	faults *Faults
 }
 
 // Dialect tells which database this is.
@@ -82,6 +84,9 @@ func (s *Store) Tx(ctx context.Context, fn func(tx *Store) error) error {
 		err = s.write.WithContext(ctx).Transaction(func(g *gorm.DB) error {
 			return fn(&Store{dialect: s.dialect, write: g, read: g, inTx: true, now: s.now, after: &after, url: s.url, secrets: s.secrets})
 		})
+		if err == nil {
+			err = s.faults.committed()
+		}
 		if err == nil {
 			for _, f := range after {
 				f()
