@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"runtime/debug"
 
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 )
 
@@ -25,4 +27,31 @@ func guarded[T any](ctx context.Context, log *slog.Logger, id string, f func() (
 		}
 	}()
 	return f()
+}
+
+// Guard is a worker's interceptor that makes errPanic of the panics of local activities. They are repeated without an end, for
+// the database may be away; what panics would be, too, and its execution would hang without a word. It fails instead, and the
+// reconciler ends its row.
+type Guard struct {
+	interceptor.WorkerInterceptorBase
+	Log *slog.Logger
+}
+
+// InterceptActivity implements interceptor.WorkerInterceptor.
+func (g *Guard) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+	return &guardedActivity{interceptor.ActivityInboundInterceptorBase{Next: next}, g.Log}
+}
+
+type guardedActivity struct {
+	interceptor.ActivityInboundInterceptorBase
+	log *slog.Logger
+}
+
+// ExecuteActivity implements interceptor.ActivityInboundInterceptor.
+func (a *guardedActivity) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+	info := activity.GetInfo(ctx)
+	if !info.IsLocalActivity {
+		return a.Next.ExecuteActivity(ctx, in)
+	}
+	return guarded(ctx, a.log, info.WorkflowExecution.ID, func() (any, error) { return a.Next.ExecuteActivity(ctx, in) })
 }

@@ -172,11 +172,14 @@ func (j *everyJob) each(together int) {
 	j.run() // what is done for the first time is done otherwise
 	began, runs := time.Now(), 0
 	left := map[string]int{} // how many tries a place still has
+	// Faults lead to places that nothing else does: led is which, for those.
+	led := map[string][]string{}
+	known := j.f.sites()
 	for {
 		var next []string
-		for _, site := range j.f.sites() { // faults lead to places that nothing else does
-			n, known := left[site]
-			if !known {
+		for _, site := range known {
+			n, tried := left[site]
+			if !tried {
 				n = tries
 			}
 			if n > 0 && len(next) < together {
@@ -187,17 +190,32 @@ func (j *everyJob) each(together int) {
 			break
 		}
 		j.t.Logf("faults at:\n%s", strings.Join(next, "\n"))
-		missed := j.run(next...)
+		planned := next
+		if together == 1 {
+			planned = append(slices.Clone(led[next[0]]), next...)
+		}
+		missed := j.run(planned...)
 		for _, site := range next {
 			if !slices.Contains(missed, site) {
 				left[site] = 0
+			}
+		}
+		for _, site := range j.f.sites() {
+			if !slices.Contains(known, site) {
+				known, led[site] = append(known, site), next
 			}
 		}
 		runs++
 	}
 	j.t.Logf("%d faults at %d places in %d runs, %s", j.f.count(), len(left), runs, time.Since(began).Round(time.Second))
 	require.Greater(j.t, j.f.count(), 100)
-	require.Greater(j.t, j.f.count(), len(left)*9/10, "most places are come by each time")
+	missed := 0
+	for _, site := range known {
+		if !j.f.failed(site) {
+			missed++
+		}
+	}
+	require.Less(j.t, missed, len(known)/10, "most places are come by each time")
 }
 
 // R4: the database and the activities fail at every place in turn at which they are used, before, behind and, hidden, at the

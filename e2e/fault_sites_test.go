@@ -80,6 +80,12 @@ func (f *faultSites) sites() []string {
 	return slices.Sorted(maps.Keys(f.found))
 }
 
+func (f *faultSites) failed(site string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Contains(f.injected, site)
+}
+
 func (f *faultSites) count() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()

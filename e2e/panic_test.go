@@ -4,9 +4,12 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/enums/v1"
 
 	"slipway/activities"
 	"slipway/internal/client"
@@ -51,4 +54,38 @@ func TestR1ABuildThatPanicsEnds(t *testing.T) {
 		return len(left) == 0, ""
 	})
 	s.ok(p.trigger("good"))
+}
+
+// R1: what panics in the small activities around the scripts ends its execution too, and is not repeated for ever.
+func TestR1APipelineThatPanicsEnds(t *testing.T) {
+	t.Parallel()
+	for _, where := range []string{"Claim", "BeginPhase", "Finish"} {
+		t.Run(where, func(t *testing.T) {
+			t.Parallel()
+			var on atomic.Bool
+			f := &models.Faults{Before: func() error {
+				if on.Load() && strings.HasPrefix(statementSite(), "activities.(*Executions)."+where+" ") || on.Load() && where == "Finish" && strings.Contains(statementSite(), ".End >") {
+					panic("the ground opens: hunter2")
+				}
+				return nil
+			}}
+			s := newStack(t, stackOptions{sqlite: true, faults: f})
+			p := s.project("panics")
+			p.build("good", "echo built")
+			p.pipeline("ship", []client.PipelineStep{{Type: client.StepBuild, Build: "good"}})
+			on.Store(true)
+			ref := p.triggerPipeline("ship")
+			var e *models.Execution
+			await(t, "its workflow has failed", func() (bool, string) {
+				d, err := s.workflows.DescribeWorkflowExecution(s.ctx(), ref.ID, "")
+				require.NoError(t, err)
+				return d.GetWorkflowExecutionInfo().GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_FAILED, d.GetWorkflowExecutionInfo().GetStatus().String()
+			})
+			on.Store(false)
+			await(t, "it ends", func() (bool, string) { e = s.row(ref); return e.Status.Final(), string(e.Status) })
+			require.Equal(t, models.StatusFailed, e.Status)
+			require.Equal(t, "its workflow failed: a panic in Slipway ended it; the worker's log has its stack", e.Reason)
+			s.ok(p.triggerPipeline("ship"))
+		})
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
 
 	"slipway/internal/periodic"
 	"slipway/models"
@@ -191,7 +192,11 @@ func (s *Service) closed(ctx context.Context, id, runID string, st enums.Workflo
 		return models.StatusFailed, "its workflow timed out"
 	}
 	err := s.client.GetWorkflow(ctx, id, runID).Get(ctx, nil)
-	if err != nil {
+	var app *temporal.ApplicationError
+	switch {
+	case errors.As(err, &app):
+		return models.StatusFailed, "its workflow failed: " + app.Message() // and not in which of its activities
+	case err != nil:
 		return models.StatusFailed, "its workflow failed: " + err.Error()
 	}
 	return models.StatusFailed, "its workflow failed"

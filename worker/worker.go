@@ -140,7 +140,7 @@ func options(o Options, queue string) sdk.Options {
 		MaxConcurrentLocalActivityExecutionSize: 200,
 		MaxConcurrentWorkflowTaskExecutionSize:  200,
 		DisableRegistrationAliasing:             true,
-		Interceptors:                            o.Interceptors,
+		Interceptors:                            append([]interceptor.WorkerInterceptor{&activities.Guard{Log: o.Log}}, o.Interceptors...),
 		// Heartbeats are ours, see activities.Scripts; these bound the SDK's own.
 		MaxHeartbeatThrottleInterval:     time.Second,
 		DefaultHeartbeatThrottleInterval: time.Second,
