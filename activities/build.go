@@ -177,7 +177,7 @@ func (t *attempt) fetch(ctx context.Context, d models.BuildDefinition, changed *
 		t.e.Commit = &commit
 	}
 	if commit.Revision != "" {
-		t.say(logs.LevelInfo, fmt.Sprintf("Source: %s at %s.", d.Branch, commit.Revision))
+		t.say(logs.LevelInfo, fmt.Sprintf("Source: %s at %s.", orElse(d.Branch, orElse(commit.Branch, "HEAD")), commit.Revision))
 	}
 	return commit, t.workspace.Own()
 }

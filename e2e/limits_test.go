@@ -150,7 +150,7 @@ func TestR10CleanUp(t *testing.T) {
 		for _, ph := range e.Pipeline.Phases {
 			outcomes = append(outcomes, ph.Steps[0].Outcome)
 		}
-		require.Equal(t, []string{"failed", "failed", "ok"}, outcomes)
+		require.Equal(t, []string{"failed", "abandoned", "ok"}, outcomes)
 		require.Empty(t, e.Pipeline.Phases[1].Steps[0].ExecutionID, "the phase between never began")
 		// A retry does the failed step again, and cleans up again.
 		again, err := s.client.Retry(s.ctx(), p.pipelineRefOf("fails", e.ID))

@@ -150,7 +150,15 @@ func (s *Store) finish(ctx context.Context, id string, to Status, reason string,
 			}
 			return tx.recordStarts(ctx, id)
 		}
-		// Steps and confirmations that are open will not go on.
+		// Steps and confirmations that are open will not go on. A step that has not begun did not fail: people look for the
+		// one that did.
+		if to == StatusFailed {
+			if err := tx.writer(ctx).Model(&ExecutionStep{}).
+				Where("execution_id = ? AND status = ? AND started_at IS NULL AND child_id = '' AND delivery_id = ''", id, StatusQueued).
+				Updates(map[string]any{"status": StatusAbandoned, "reason": ReasonNotRun, "finished_at": now}).Error; err != nil {
+				return err
+			}
+		}
 		if err := tx.writer(ctx).Model(&ExecutionStep{}).Where("execution_id = ? AND status IN ?", id, []Status{StatusQueued, StatusRunning, StatusWaiting}).
 			Updates(map[string]any{"status": to, "finished_at": now}).Error; err != nil {
 			return err

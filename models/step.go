@@ -29,6 +29,9 @@ type ExecutionStep struct {
 	FinishedAt *time.Time
 }
 
+// ReasonNotRun is the reason of a step that did not begin before its pipeline failed. Its status is abandoned.
+const ReasonNotRun = "it did not run"
+
 // StepsOf gives the steps of an execution in order, each with the status of its child or its delivery where it has one, in
 // one query.
 func (s *Store) StepsOf(ctx context.Context, executionID string) ([]ExecutionStep, error) {

@@ -154,7 +154,7 @@ func quiet(e client.Event) bool {
 	if e.Step == "" {
 		return e.Outcome != "queued" // its end is told last
 	}
-	return e.Outcome == "new" || e.Outcome == "waiting"
+	return e.Outcome == "new" || e.Outcome == "waiting" || e.Outcome == "abandoned" // which a step is that did not run
 }
 
 // printLog prints a line of a log.
