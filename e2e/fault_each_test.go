@@ -175,6 +175,7 @@ func (j *everyJob) each(together int) {
 	// Faults lead to places that nothing else does: led is which, for those.
 	led := map[string][]string{}
 	known := j.f.sites()
+	always := len(known)
 	for {
 		var next []string
 		for _, site := range known {
@@ -209,13 +210,10 @@ func (j *everyJob) each(together int) {
 	}
 	j.t.Logf("%d faults at %d places in %d runs, %s", j.f.count(), len(left), runs, time.Since(began).Round(time.Second))
 	require.Greater(j.t, j.f.count(), 100)
-	missed := 0
-	for _, site := range known {
-		if !j.f.failed(site) {
-			missed++
-		}
-	}
-	require.Less(j.t, missed, len(known)/10, "most places are come by each time")
+	// Some are come by now and then only: where somebody was slow, or something failed at the same moment.
+	missed := slices.DeleteFunc(slices.Clone(known[:always]), j.f.failed)
+	j.t.Logf("%d of %d missed: %s", len(missed), always, strings.Join(missed, "\n"))
+	require.Less(j.t, len(missed), always/8, "of those that runs without faults come by: %s", strings.Join(missed, "\n"))
 }
 
 // R4: the database and the activities fail at every place in turn at which they are used, before, behind and, hidden, at the
