@@ -2,29 +2,37 @@ package models
 
 import (
 	"context"
-	"fmt"
 
 	"slipway/internal/rsql"
 )
 
-// assetCondition gives the SQL of what a query selects, with "?" for each of the arguments.
+// assetPlan is what a query over assets selects, as SQL with "?" for each of its arguments.
+type assetPlan struct {
+	scope     string // the organizations
+	scopeArgs []any
+	// filter is the condition of the filter, "" for none.
+	filter     string
+	filterArgs []any
+	// inOrder is that part of the filter which speaks of the field that the list is sorted by first, "" for none.
+	inOrder     string
+	inOrderArgs []any
+	// few says that the filter is known to select few assets, or none.
+	few bool
+}
+
+// assetCondition gives the SQL of what a query selects, for those who read all of it.
 func (s *Store) assetCondition(ctx context.Context, q AssetQuery) (string, []any, error) {
-	where, args, err := s.inOrganizations(ctx, q)
+	p := s.newAssetPlanner(ctx, q.Organizations)
+	p.thorough = s.dialect == PostgreSQL
+	plan, err := p.plan(q)
 	if err != nil {
 		return "", nil, err
 	}
+	where, args := plan.scope, plan.scopeArgs
 	if q.Search != "" {
 		where, args = where+" AND r.search_id = ?", append(args, q.Search)
 	}
-	if q.Filter == nil {
-		return where, args, nil
-	}
-	c, err := s.compileAssetFilter(ctx, q.Organizations, q.Filter)
-	if err != nil {
-		return "", nil, err
-	}
-	text, more := c.Question()
-	return where + " AND " + text, append(args, more...), nil
+	return where + and(plan.filter), append(args, plan.filterArgs...), nil
 }
 
 // inOrganizations limits a query to its organizations.
@@ -52,21 +60,6 @@ func (s *Store) inOrganizations(ctx context.Context, q AssetQuery) (string, []an
 
 // fewAssets is how many assets can be fetched and sorted in no time.
 const fewAssets = 1000
-
-// compileAssetFilter checks a filter, plans it for the database and gives its condition.
-func (s *Store) compileAssetFilter(ctx context.Context, organizations []string, filter rsql.Node) (rsql.Condition, error) {
-	if err := CheckAssetFilter(filter); err != nil {
-		return rsql.Condition{}, err
-	}
-	p := &assetPlanner{store: s, ctx: ctx, organizations: organizations, lookups: s.maxLookups(), values: s.maxPlannedValues(),
-		many: countLookups(filter) > planLimits.lookups, dictionaries: map[string]*dictionary{}}
-	planned := p.node(filter)
-	c, err := plannedAssetFields(p.search, p.findRare).Compile(planned, s.rsqlDialect())
-	if p.err != nil {
-		return rsql.Condition{}, fmt.Errorf("look up what a filter names: %w", p.err)
-	}
-	return c, err
-}
 
 func (s *Store) rsqlDialect() rsql.Dialect {
 	if s.dialect == PostgreSQL {

@@ -62,7 +62,7 @@ func assetFilterFields(search rsql.SearchFunc) []rsql.Field {
 		both("q", rsql.Search, search),
 		{Name: "type", Type: rsql.Text, PostgreSQL: rsql.Column{Expr: "'" + AssetTypeContainerImage + "'::text"}, SQLite: rsql.Column{Expr: "'" + AssetTypeContainerImage + "'"}},
 		both("class", rsql.Text, rsql.Column{Expr: "assets.class"}),
-		// The plus sign keeps SQLite from an index: it takes any range for selective, see readPageSQLite.
+		// The plus sign keeps SQLite from an index: it takes any range for selective, see readWalking.
 		{Name: "created_at", Type: rsql.Timestamp, PostgreSQL: rsql.Column{Expr: "assets.created_at"}, SQLite: rsql.Column{Expr: "+assets.created_at"}},
 		{Name: "updated_at", Type: rsql.Timestamp, PostgreSQL: rsql.Column{Expr: "assets.updated_at"}, SQLite: rsql.Column{Expr: "+assets.updated_at"}},
 		both("id", rsql.UUID, rsql.Column{Expr: "assets.id"}),

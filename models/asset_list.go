@@ -1,6 +1,7 @@
 package models
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -104,8 +105,12 @@ func (s *Store) ListAssets(ctx context.Context, q AssetQuery) (*AssetPage, error
 
 // readPage reads the rows of a page and, where there are more, one more.
 func (s *Store) readPage(ctx context.Context, q AssetQuery, page *AssetPage) error {
-	if s.dialect == SQLite && q.Filter != nil && q.Search == "" {
-		return s.readPageSQLite(ctx, q, page)
+	walked := q.Filter != nil || !s.hasOrderedIndex(q)
+	if s.dialect == PostgreSQL && q.Filter != nil && countLookups(q.Filter) > planLimits.planned {
+		walked = false // to plan such a filter is what takes longest
+	}
+	if q.Search == "" && walked {
+		return s.readWalking(ctx, q, page)
 	}
 	base, args, err := s.assetCondition(ctx, q)
 	if err != nil {
@@ -148,13 +153,23 @@ func (s *Store) listRange(ctx context.Context, q AssetQuery, page *AssetPage, ke
 	return s.appendRows(ctx, q, page, query, append(args, limit))
 }
 
+// hasOrderedIndex says that an index has the whole list of each organization in order. In other orders, those of others
+// stand between.
+func (s *Store) hasOrderedIndex(q AssetQuery) bool {
+	return s.dialect == SQLite || len(q.Organizations) == 1 && byTime(q.Sort) || s.mergesOrganizations(q)
+}
+
+// byTime says that a list is sorted by when assets were added or changed.
+func byTime(sort rsql.Sort) bool {
+	return len(sort) == 1 && (sort[0].Field == "created_at" || sort[0].Field == "updated_at")
+}
+
 // mergesOrganizations says that the whole list of several organizations is asked for by time. An index has that order for
 // each of them, so the first rows of each are enough; one walk through all assets could meet those of others for
 // a long time. Where there are many organizations, the walk is the better way again.
 func (s *Store) mergesOrganizations(q AssetQuery) bool {
 	const many = 100
-	return s.dialect == PostgreSQL && q.Filter == nil && q.Search == "" && len(q.Organizations) > 1 && len(q.Organizations) <= many &&
-		len(q.Sort) == 1 && (q.Sort[0].Field == "created_at" || q.Sort[0].Field == "updated_at")
+	return s.dialect == PostgreSQL && q.Filter == nil && q.Search == "" && len(q.Organizations) > 1 && len(q.Organizations) <= many && byTime(q.Sort)
 }
 
 // listMerged appends the first rows of a range, taken from the first rows of each organization.
@@ -273,7 +288,8 @@ func (s *Store) AssetsByID(ctx context.Context, organizations, ids []string) ([]
 // orderKey is one column of an order, in the direction in which the page is read.
 type orderKey struct {
 	column     string
-	field      int // in q.Sort; -1 for the id
+	expression string // where not "", what rows are sorted by instead, see withoutIndex
+	field      int    // in q.Sort; -1 for the id
 	descending bool
 	nullable   bool
 	nullsFirst bool // NULLs come last in a list, so first when it is read backward
@@ -300,7 +316,7 @@ func orderOf(q AssetQuery) []orderKey {
 func orderBy(keys []orderKey, outer bool) string {
 	list := make([]string, len(keys))
 	for i, k := range keys {
-		list[i] = k.column
+		list[i] = cmp.Or(k.expression, k.column)
 		if outer {
 			list[i] = "p." + k.column[strings.IndexByte(k.column, '.')+1:]
 		}

@@ -3,6 +3,7 @@ package models
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -24,8 +25,82 @@ type assetPlanner struct {
 	values        int                    // how many more values may be written into the filter
 	many          bool                   // more than planLimits.lookups
 	dictionaries  map[string]*dictionary // by field, nil where there are too many
+	found         map[string][]string    // the ids that queries gave, by query and arguments
 	rare          []rareRows
-	err           error
+	// thorough says that it is worth a few more lookups to know that little is selected: a page was not filled at once, or
+	// all is read anyway.
+	thorough bool
+	sort     string // the field that the list is sorted by first
+	err      error
+}
+
+func (s *Store) newAssetPlanner(ctx context.Context, organizations []string) *assetPlanner {
+	return &assetPlanner{store: s, ctx: ctx, organizations: organizations, dictionaries: map[string]*dictionary{}, found: map[string][]string{}}
+}
+
+// plan checks a query's filter and plans it for the database. The error is an *rsql.Error where the client is wrong.
+func (p *assetPlanner) plan(q AssetQuery) (assetPlan, error) {
+	var plan assetPlan
+	var err error
+	if plan.scope, plan.scopeArgs, err = p.store.inOrganizations(p.ctx, q); err != nil || q.Filter == nil {
+		return plan, err
+	}
+	if err := CheckAssetFilter(q.Filter); err != nil {
+		return plan, err
+	}
+	p.lookups, p.values, p.many, p.rare = p.store.maxLookups(), p.store.maxPlannedValues(), countLookups(q.Filter) > planLimits.lookups, nil
+	if p.sort = ""; len(q.Sort) > 0 {
+		p.sort = q.Sort[0].Field
+	}
+	planned := p.node(q.Filter)
+	plan.few = selectsFew(planned)
+	fields := plannedAssetFields(p.search, p.findRare)
+	c, err := fields.Compile(planned, p.store.rsqlDialect())
+	if p.err != nil {
+		return plan, fmt.Errorf("look up what a filter names: %w", p.err)
+	}
+	if err != nil {
+		return plan, err
+	}
+	plan.filter, plan.filterArgs = c.Question()
+	if parts := p.inOrder(planned); len(parts) > 0 {
+		if c, err = fields.Compile(parts, p.store.rsqlDialect()); err != nil {
+			return plan, err
+		}
+		plan.inOrder, plan.inOrderArgs = c.Question()
+	}
+	return plan, nil
+}
+
+// selectsFew says whether a rewritten filter is known to select few assets.
+func selectsFew(n rsql.Node) bool {
+	switch n := n.(type) {
+	case rsql.And:
+		return slices.ContainsFunc(n, selectsFew)
+	case rsql.Or:
+		return !slices.ContainsFunc(n, func(part rsql.Node) bool { return !selectsFew(part) })
+	case *rsql.Comparison:
+		return n.Field == fieldNever || n.Field == fieldRare || n.Field == "id" && (n.Operator == rsql.Equal || n.Operator == rsql.In)
+	}
+	return false
+}
+
+// inOrder gives the parts of a filter that say where in a list's order its assets stand, so that a walk begins there. They
+// are such as the order's index on PostgreSQL serves.
+func (p *assetPlanner) inOrder(n rsql.Node) rsql.And {
+	var parts rsql.And
+	switch n := n.(type) {
+	case rsql.And:
+		for _, part := range n {
+			parts = append(parts, p.inOrder(part)...)
+		}
+	case *rsql.Comparison:
+		if p.store.dialect == PostgreSQL && n.Field == p.sort && len(n.Values) == 1 && n.Values[0].Text != "" && len(n.Values[0].Wildcards) == 0 &&
+			n.Operator != rsql.NotEqual && n.Operator != rsql.NotIn {
+			parts = append(parts, n)
+		}
+	}
+	return parts
 }
 
 // rareRows is the condition that selects assets which are few.
@@ -48,10 +123,16 @@ var planLimits = struct {
 	manyAssets   int64 // so many assets make a term frequent
 	fewRows      int64 // so many are fetched and sorted as quickly as a page is found by walking an order
 	frequentHits int64 // so many of a sample make a term frequent
+	digests      int   // so many ids a term of q may become
 	listed       int   // so many values or ids a comparison may become; one that matches more is tested row by row
 	lookups      int   // so many values are asked for one by one; for more, those of a field are read at once and tried in memory
 	dictionary   int   // so many are read at once
-}{manyAssets: 50_000, fewRows: 5000, frequentHits: 6, listed: 2000, lookups: 4, dictionary: 100_000}
+	planned      int   // so many values may be asked for in a filter that is planned more than once
+	early        int   // so many assets in a span of time are fetched as quickly as a page is found by walking an order
+	// costly is from what cost on, in PostgreSQL's measure, a longer walk is tried before all is read. To read a million assets
+	// as they lie is 70,000, a thousand of them by an index a few thousand.
+	costly float64
+}{manyAssets: 50_000, fewRows: 5000, frequentHits: 6, digests: 5000, listed: 2000, lookups: 4, dictionary: 100_000, planned: 20, early: 1000, costly: 20_000}
 
 // Fields that only rewritten filters name. Clients cannot: their filters are checked against publicAssetFields first.
 const (
@@ -98,6 +179,14 @@ func (p *assetPlanner) comparison(c *rsql.Comparison) rsql.Node {
 		return c
 	}
 	field, key, _ := strings.Cut(c.Field, ".")
+	if p.thorough {
+		if n, ok := p.counted(c, field, key); ok {
+			return n
+		}
+	}
+	if n, ok := p.timed(c); ok {
+		return n
+	}
 	var values []string
 	pattern := false
 	for _, v := range c.Values {
@@ -350,6 +439,30 @@ func (p *assetPlanner) platform(c *rsql.Comparison, field string, values []strin
 	return exact
 }
 
+// timed turns a comparison of a time that few assets have into one of their ids. Where the list is sorted by that time, its
+// index finds them anyway.
+func (p *assetPlanner) timed(c *rsql.Comparison) (n rsql.Node, ok bool) {
+	switch {
+	case c.Field != "created_at" && c.Field != "updated_at" && c.Field != "built_at", c.Field == p.sort, c.Operator == rsql.NotEqual || c.Operator == rsql.NotIn,
+		c.Values[0].Text == "", p.store.dialect == SQLite, p.lookups <= 0:
+		return nil, false
+	}
+	condition, err := publicAssetFields.Compile(c, p.store.rsqlDialect())
+	if err != nil {
+		return nil, false // the whole filter is refused for it
+	}
+	p.lookups--
+	where, args := condition.Question()
+	count, err := p.store.countRows(p.ctx, "SELECT COUNT(*) FROM (SELECT 1 AS one FROM assets WHERE "+where+" LIMIT ?) x", append(slices.Clone(args), planLimits.early+1)...)
+	if p.err = err; err != nil || count > int64(planLimits.early) {
+		return nil, false
+	}
+	if count == 0 {
+		return never, true
+	}
+	return p.rareNode(rareRows{sql: "assets.id = ANY(ARRAY(SELECT assets.id FROM assets WHERE " + where + "))", args: args}), true
+}
+
 // imageLabels turns a comparison of an image's label into one of ids, where few images have the value: the labels stand
 // in another table, which is to be asked once and not for each asset.
 func (p *assetPlanner) imageLabels(c *rsql.Comparison) rsql.Node {
@@ -374,14 +487,24 @@ func (p *assetPlanner) imageTags(c *rsql.Comparison, negative bool) rsql.Node {
 		}
 		where, args = `lower(array_to_string(image_tags, ',') COLLATE "C") LIKE ?`, []any{rsql.ContainsPattern(piece)}
 	}
-	ids := p.byIDs(c, "SELECT id::text FROM assets WHERE "+where, args, negative)
-	switch n, ok := ids.(*rsql.Comparison); {
-	case !ok || n == c || n.Field != "id":
-		return ids
-	case negative:
+	query := "SELECT id::text FROM assets WHERE " + where
+	if !negative {
+		return p.andIDs(c, query, args)
+	}
+	ids := p.byIDs(c, query, args, true)
+	if n, ok := ids.(*rsql.Comparison); ok && n != c && n.Field == "id" {
 		return rsql.Or{ids, c}
 	}
-	return rsql.And{ids, c}
+	return ids
+}
+
+// andIDs narrows a comparison down to the ids that a query gives, where they are few: all that meet it are among them.
+func (p *assetPlanner) andIDs(c *rsql.Comparison, query string, args []any) rsql.Node {
+	ids := p.byIDs(c, query, args, false)
+	if n, ok := ids.(*rsql.Comparison); ok && n != c && n.Field == "id" {
+		return rsql.And{ids, c}
+	}
+	return ids
 }
 
 // digests turns a comparison of whole digests into one of ids.
@@ -419,27 +542,41 @@ func (p *assetPlanner) holds(column string) string {
 // byIDs turns a comparison into one of the ids that a query gives, or leaves it as it is where they are many: a page of
 // those is found by walking the list's order.
 func (p *assetPlanner) byIDs(c *rsql.Comparison, query string, args []any, negative bool) rsql.Node {
-	if p.lookups <= 0 || p.err != nil {
-		return c
-	}
-	p.lookups--
-	limit := min(planLimits.listed, p.values)
-	rows, err := p.store.assetRows(p.ctx, query+" LIMIT ?", append(args, limit+1)...)
-	ids, err := scanAll(rows, err, func(rows *sql.Rows, id *string) error { return rows.Scan(id) })
-	p.err = err
+	ids, ok := p.ids(planLimits.listed, query, args)
 	switch {
-	case err != nil || len(ids) > limit:
+	case !ok:
 		return c
 	case len(ids) == 0:
 		return outcome(!negative)
 	}
-	p.values -= len(ids)
 	operator := rsql.In
 	if negative {
 		operator = rsql.NotIn
 	}
-	slices.Sort(ids)
-	return compare("id", operator, slices.Compact(ids)) // an image may be known by several that match
+	return compare("id", operator, ids)
+}
+
+// ids gives the ids that a query finds, sorted. ok is false where they are more than a limit, or too many lookups.
+func (p *assetPlanner) ids(limit int, query string, args []any) (ids []string, ok bool) {
+	if p.lookups <= 0 || p.err != nil {
+		return nil, false
+	}
+	p.lookups--
+	limit = min(limit, p.values)
+	asked := fmt.Sprintf("%s %q %d", query, args, limit)
+	ids, known := p.found[asked]
+	if !known {
+		rows, err := p.store.assetRows(p.ctx, query+" LIMIT ?", append(slices.Clone(args), limit+1)...)
+		if ids, p.err = scanAll(rows, err, func(rows *sql.Rows, id *string) error { return rows.Scan(id) }); p.err != nil {
+			return nil, false
+		}
+		p.found[asked] = ids
+	}
+	if len(ids) > limit {
+		return nil, false
+	}
+	p.values -= len(ids)
+	return slices.Compact(slices.Sorted(slices.Values(ids))), true // an image may be known by several that match
 }
 
 var digestTerm = regexp.MustCompile(`^(sha256:|sha512:)?[0-9a-f]*$`)
@@ -582,7 +719,6 @@ func (p *assetPlanner) searchDigests(term string, add func(string, ...any)) {
 	if m == nil || m[1] == "" && len(term) < 3 || p.err != nil || p.lookups <= 0 {
 		return
 	}
-	p.lookups--
 	var match string
 	var args []any
 	switch {
@@ -600,17 +736,13 @@ func (p *assetPlanner) searchDigests(term string, add func(string, ...any)) {
 		match = strings.Join(where, " OR ")
 	}
 	match = "(" + match + ")"
-	limit := min(5000, p.values)
-	rows, err := p.store.assetRows(p.ctx, "SELECT "+p.store.idText("d.asset_id")+" FROM asset_digests d WHERE "+match+" LIMIT ?", append(slices.Clone(args), limit+1)...)
-	ids, err := scanAll(rows, err, func(rows *sql.Rows, id *string) error { return rows.Scan(id) })
+	ids, ok := p.ids(planLimits.digests, "SELECT "+p.store.idText("d.asset_id")+" FROM asset_digests d WHERE "+match, args)
 	switch {
-	case err != nil:
-		p.err = err
-	case len(ids) > limit:
+	case p.err != nil:
+	case !ok:
 		add("EXISTS (SELECT 1 FROM asset_digests d WHERE d.asset_id = assets.id AND "+match+")", args...)
 	case len(ids) > 0:
-		slices.Sort(ids)
-		in, list := p.store.amongIDs("assets.id", slices.Compact(ids))
+		in, list := p.store.amongIDs("assets.id", ids)
 		add(in, list)
 	}
 }

@@ -75,7 +75,7 @@ func (s *Store) RunAssetSearch(ctx context.Context, id string, q AssetQuery, max
 		if len(q.Organizations) > 0 {
 			keys := orderOf(q)
 			if tx.dialect == SQLite {
-				keys = withoutIndex(keys) // all are read: no page is full early
+				keys = tx.withoutIndex(keys) // all are read: no page is full early
 			}
 			order := orderBy(keys, false)
 			kept, err = tx.assetExec(ctx, "INSERT INTO asset_search_results (search_id, ordinal, asset_id) SELECT CAST(? AS varchar(36)), ROW_NUMBER() OVER (ORDER BY "+order+"), assets.id FROM assets WHERE "+

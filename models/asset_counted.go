@@ -1,0 +1,116 @@
+package models
+
+import (
+	"slices"
+
+	"slipway/internal/rsql"
+)
+
+// isCounted says whether a filter has comparisons that counted may rewrite.
+func isCounted(n rsql.Node) bool {
+	switch n := n.(type) {
+	case rsql.And:
+		return slices.ContainsFunc(n, isCounted)
+	case rsql.Or:
+		return slices.ContainsFunc(n, isCounted)
+	case *rsql.Comparison:
+		return n.Operator == rsql.NotEqual || n.Operator == rsql.NotIn || slices.ContainsFunc(n.Values, isEmpty)
+	}
+	return false
+}
+
+func isEmpty(v rsql.Value) bool { return v.Text == "" }
+
+// counted rewrites a comparison that selects what is left when others are taken away, or what has no value at all: with !=,
+// =out= or an empty value. No index finds such, but the kept counts say how many they are, and of a field with a few
+// values, which ones. ok is false where the comparison is better left as it is. It is for PostgreSQL.
+func (p *assetPlanner) counted(c *rsql.Comparison, field, key string) (n rsql.Node, ok bool) {
+	negative := c.Operator == rsql.NotEqual || c.Operator == rsql.NotIn
+	empty := slices.ContainsFunc(c.Values, isEmpty)
+	if !negative && (!empty || c.Operator != rsql.Equal && c.Operator != rsql.In) {
+		return nil, false
+	}
+	switch field {
+	case "image_labels":
+		if negative && empty && key != "" {
+			return p.imageLabels(c), true // they have a value
+		}
+		return nil, false
+	case "manifest_digest", "index_digest":
+		if negative && empty {
+			return p.andIDs(c, "SELECT "+p.store.idText("asset_id")+" FROM asset_digests WHERE kind = ?", []any{field[:1]}), true
+		}
+		return nil, false
+	case "class", "registry", "architecture", "os", "labels":
+	case "tags":
+		if key == "" {
+			return nil, false
+		}
+	default:
+		return nil, false
+	}
+	total, values := p.dictionary("type"), p.dictionary(field)
+	if total == nil || values == nil {
+		return nil, false
+	}
+	without := int64(0) // how many assets have no value
+	for _, f := range total.values {
+		without += f.n
+	}
+	all := without
+	pattern := c.Operator == rsql.Equal || c.Operator == rsql.NotEqual
+	named := func(value string) bool {
+		return slices.ContainsFunc(c.Values, func(v rsql.Value) bool {
+			if pattern && len(v.Wildcards) > 0 {
+				return matchOf(v).matches(rsql.Fold(value))
+			}
+			return v.Text == value
+		})
+	}
+	var selected []string
+	count := int64(0)
+	for _, f := range values.values {
+		if f.key != key || f.value == "" {
+			continue
+		}
+		if field == "labels" { // an asset may have several
+			if negative && named(f.value) && f.n == all {
+				return never, true
+			}
+			continue
+		}
+		without -= f.n
+		if named(f.value) != negative {
+			selected, count = append(selected, f.value), count+f.n
+		}
+	}
+	if field == "labels" {
+		return nil, false
+	}
+	none := empty != negative && without > 0 // those without a value are selected
+	if none {
+		count += without
+	}
+	switch {
+	case count == 0:
+		return never, true
+	case count > planLimits.fewRows || len(selected) > planLimits.listed:
+		return nil, false
+	case field == "tags" && none:
+		return nil, false
+	case field == "tags":
+		lines := make([]string, len(selected))
+		for i, v := range selected {
+			lines[i] = key + "=" + v
+		}
+		return p.few(field, lines, c), true
+	}
+	where := "x." + field + " = ANY(?)"
+	if none && field == "class" {
+		where = "(" + where + " OR x.class IS NULL)"
+	} else if none {
+		selected = append(selected, "")
+	}
+	slices.Sort(selected) // the same filter is the same SQL
+	return p.rareNode(rareRows{sql: "assets.id = ANY(ARRAY(SELECT x.id FROM assets x WHERE " + where + "))", args: []any{append([]string{}, selected...)}}), true
+}
