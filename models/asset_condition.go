@@ -28,6 +28,7 @@ func (s *Store) assetCondition(ctx context.Context, q AssetQuery) (string, []any
 	if err != nil {
 		return "", nil, err
 	}
+	plan = s.endInTime(ctx, q, plan)
 	where, args := plan.scope, plan.scopeArgs
 	if q.Search != "" {
 		where, args = where+" AND r.search_id = ?", append(args, q.Search)

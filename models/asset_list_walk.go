@@ -32,6 +32,7 @@ func (s *Store) readWalking(ctx context.Context, q AssetQuery, page *AssetPage) 
 	if err != nil {
 		return err
 	}
+	plan = s.endInTime(ctx, q, plan)
 	keys := orderOf(q)
 	ranges, err := rangesAfter(keys, q)
 	if err != nil {
