@@ -116,20 +116,28 @@ func mustFields(list []rsql.Field) *rsql.Fields {
 	return f
 }
 
-// maxTried is how many comparisons of a filter may have to be tried on every asset, or on every digest: there is no index
-// on the middle of such texts, and each takes as long as all other comparisons of a filter together.
-const maxTried = 5
+// Limits of what is dear in a filter.
+const (
+	// maxTried is how many comparisons may have to be tried on every asset, or on every digest: there is no index on the
+	// middle of such texts, and each takes as long as all other comparisons of a filter together.
+	maxTried = 5
+	// maxImageLabels is how many comparisons of image labels there may be: they stand in another table.
+	maxImageLabels = 20
+)
 
 // CheckAssetFilter checks a filter against the fields of assets. The error is an *rsql.Error where the client is wrong.
 func CheckAssetFilter(filter rsql.Node) error {
 	if _, err := publicAssetFields.Compile(filter, rsql.SQLite); err != nil {
 		return err
 	}
-	tried := 0
-	return checkTried(filter, &tried)
+	return (&filterCost{}).add(filter)
 }
 
-func checkTried(n rsql.Node, tried *int) error {
+// filterCost counts the comparisons of a filter that are dear.
+type filterCost struct{ tried, imageLabels int }
+
+// add counts those of a part, and refuses the first one that is too many.
+func (f *filterCost) add(n rsql.Node) error {
 	var parts []rsql.Node
 	switch n := n.(type) {
 	case rsql.And:
@@ -137,16 +145,24 @@ func checkTried(n rsql.Node, tried *int) error {
 	case rsql.Or:
 		parts = n
 	case *rsql.Comparison:
-		if !isTried(n) {
-			return nil
+		tooMany := func(limit int, what string) error {
+			return &rsql.Error{Code: rsql.CodeTooComplex, Position: n.Position, Expected: []string{fmt.Sprintf("at most %d", limit)}, Detail: "too many " + what}
 		}
-		if *tried++; *tried > maxTried {
-			return &rsql.Error{Code: rsql.CodeTooComplex, Position: n.Position, Expected: []string{fmt.Sprintf("at most %d", maxTried)},
-				Detail: "too many patterns of image tags, of image labels and of digests without their first three digits"}
+		if isTried(n) {
+			f.tried++
+		}
+		if strings.HasPrefix(n.Field, "image_labels") {
+			f.imageLabels++
+		}
+		switch {
+		case f.tried > maxTried:
+			return tooMany(maxTried, "patterns of image tags, of image labels and of digests without their first three digits")
+		case f.imageLabels > maxImageLabels:
+			return tooMany(maxImageLabels, "comparisons of image labels")
 		}
 	}
 	for _, part := range parts {
-		if err := checkTried(part, tried); err != nil {
+		if err := f.add(part); err != nil {
 			return err
 		}
 	}

@@ -25,4 +25,8 @@ func TestPatternsThatAreTriedAreFew(t *testing.T) {
 	for _, digest := range []string{"sha256:abc*", "SHA256:ABC*d*", "sha512:0123456789*", "sha256:abc"} {
 		require.NoError(t, check("config_digest=="+digest, 50), digest)
 	}
+	for _, comparison := range []string{"image_labels.a==b", "image_labels.a!=b", "image_labels.b=out=(c,d)", "image_labels==''"} {
+		require.NoError(t, check(comparison, maxImageLabels), comparison)
+		require.ErrorContains(t, check(comparison, maxImageLabels+1), "too many comparisons of image labels", comparison)
+	}
 }
