@@ -208,11 +208,6 @@ func (s *Service) RunSearch(ctx context.Context, d models.AssetSearchDefinition)
 	return keep, s.store.RunAssetSearch(ctx, a.ID, q, s.cfg.SearchKept)
 }
 
-// FailSearch ends a search that cannot be run, for readers that wait.
-func (s *Service) FailSearch(ctx context.Context, d models.AssetSearchDefinition, reason string) error {
-	return s.store.FailAssetSearch(ctx, d.SearchID, reason)
-}
-
 // ExpireSearches removes all searches that have expired.
 func (s *Service) ExpireSearches(ctx context.Context) error {
 	for {

@@ -63,7 +63,7 @@ func newRootCommand() *cobra.Command {
 		Version:       buildinfo.Version,
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.PersistentFlags().StringVarP(&configFile, "config", "c", os.Getenv("SLIPWAY_CONFIG"), "configuration file (YAML); the environment wins over it")
+	root.PersistentFlags().StringVarP(&configFile, "config", "c", os.Getenv("SLIPWAY_CONFIG"), "configuration file (YAML) of the commands that run a Slipway; the environment wins over it")
 	for _, group := range []struct {
 		id, title string
 		commands  []*cobra.Command

@@ -37,11 +37,6 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Message }
 
-// Temporary reports whether trying again may help without a change.
-func (e *Error) Temporary() bool {
-	return e.Kind == KindUnreachable || e.Kind == KindTimeout || e.Kind == KindOther
-}
-
 func (p Policy) refusal(host string, err error) *Error {
 	why := "its address is not allowed"
 	var refused *netguard.RefusedError
