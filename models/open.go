@@ -134,6 +134,11 @@ func redact(err error, address string) error {
 	if perr != nil || u.User == nil {
 		return err
 	}
+	// Where nobody answers the driver quotes user and database, of which the password may be a part, and never the password.
+	var unreached *pgconn.ConnectError
+	if errors.As(err, &unreached) {
+		return err
+	}
 	pw, ok := u.User.Password()
 	if !ok || pw == "" || !strings.Contains(err.Error(), pw) {
 		return err

@@ -2,6 +2,7 @@ package models
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"testing"
 
@@ -23,4 +24,13 @@ func TestS9QueryLogHoldsNoValues(t *testing.T) {
 		require.Contains(t, out.String(), "query failed")
 		require.NotContains(t, out.String(), "hunter")
 	})
+}
+
+// A password that is also the name of the user or of the database must not make the error of a database that is away
+// unreadable; what could not be parsed keeps its password to itself.
+func TestS9PasswordsInErrorsOfOpen(t *testing.T) {
+	_, err := Open(t.Context(), "postgres://slipway:slipway@127.0.0.1:1/slipway?sslmode=disable", Options{})
+	require.ErrorContains(t, err, "user=slipway database=slipway")
+	require.ErrorContains(t, err, "connection refused")
+	require.EqualError(t, redact(errors.New("cannot parse secret"), "postgres://u:secret@h/d"), "cannot parse ***")
 }
