@@ -3,6 +3,7 @@ package models
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"time"
 )
 
@@ -66,32 +67,58 @@ func (s *Store) RunAssetSearch(ctx context.Context, id string, q AssetQuery, max
 	if err != nil {
 		return err
 	}
+	results, err := s.assetSearchResults(ctx, q, where, args, maxKept)
+	if err != nil {
+		return err
+	}
 	return s.Tx(ctx, func(tx *Store) error {
 		n, err := tx.assetExec(ctx, "UPDATE asset_searches SET status = ? WHERE id = ? AND status = ?", string(StatusRunning), id, string(StatusNew))
 		if err != nil || n == 0 {
 			return err
 		}
 		kept := int64(0)
-		if len(q.Organizations) > 0 {
-			keys := orderOf(q)
-			if tx.dialect == SQLite {
-				keys = tx.withoutIndex(keys) // all are read: no page is full early
-			}
-			order := orderBy(keys, false)
-			kept, err = tx.assetExec(ctx, "INSERT INTO asset_search_results (search_id, ordinal, asset_id) SELECT CAST(? AS varchar(36)), ROW_NUMBER() OVER (ORDER BY "+order+"), assets.id FROM assets WHERE "+
-				where+" ORDER BY "+order+" LIMIT ?", append(append([]any{id}, args...), maxKept)...)
+		if results.sql != "" {
+			kept, err = tx.assetExec(ctx, "INSERT INTO asset_search_results (search_id, ordinal, asset_id) SELECT CAST(? AS varchar(36)), f.ordinal, f.id FROM ("+results.sql+") f", append([]any{id}, results.args...)...)
 			if err != nil {
 				return err
 			}
 		}
-		count := kept
-		if kept == maxKept {
+		count := max(kept, results.found)
+		if kept == maxKept && results.found == 0 {
 			if count, err = tx.countRows(ctx, "SELECT COUNT(*) FROM assets WHERE "+where, args...); err != nil {
 				return err
 			}
 		}
 		return tx.finishAssetSearch(ctx, id, StatusOK, "", count, kept)
 	})
+}
+
+// assetSearchRows is SQL that gives the ordinals and ids of what a search keeps, "" for nothing.
+type assetSearchRows struct {
+	sql   string
+	args  []any
+	found int64 // how many there are, 0 where that is not known yet
+}
+
+// assetSearchResults says what a search keeps: on PostgreSQL by the query that finds it. On SQLite that would hold its one
+// writer for as long as the search takes, so what is kept is found first, and written as it was found.
+func (s *Store) assetSearchResults(ctx context.Context, q AssetQuery, where string, args []any, maxKept int64) (assetSearchRows, error) {
+	if len(q.Organizations) == 0 {
+		return assetSearchRows{}, nil
+	}
+	if s.dialect == PostgreSQL {
+		order := orderBy(orderOf(q), false)
+		return assetSearchRows{sql: "SELECT ROW_NUMBER() OVER (ORDER BY " + order + ") AS ordinal, assets.id FROM assets WHERE " + where + " ORDER BY " + order + " LIMIT ?",
+			args: append(slices.Clone(args), maxKept)}, nil
+	}
+	order := orderBy(s.withoutIndex(orderOf(q)), false) // all are read: no page is full early
+	rows, err := s.assetRows(ctx, "SELECT assets.id FROM assets WHERE "+where+" ORDER BY "+order+" LIMIT ?", append(slices.Clone(args), maxKept)...)
+	ids, err := scanAll(rows, err, func(rows *sql.Rows, id *string) error { return rows.Scan(id) })
+	found := int64(len(ids))
+	if err == nil && found == maxKept {
+		found, err = s.countRows(ctx, "SELECT COUNT(*) FROM assets WHERE "+where, args...)
+	}
+	return assetSearchRows{sql: "SELECT key + 1 AS ordinal, value AS id FROM json_each(?)", args: []any{mustJSON(ids, "[]")}, found: found}, err
 }
 
 // FailAssetSearch ends a search that could not be run.
