@@ -22,7 +22,7 @@ func holding(term string) textMatch {
 
 // matchOf is the match of a value with wildcards.
 func matchOf(v rsql.Value) textMatch {
-	m := textMatch{pattern: patternOf(v)}
+	m := textMatch{pattern: rsql.LikePattern(v)}
 	start := 0
 	for _, end := range append(slices.Clone(v.Wildcards), len(v.Text)) {
 		m.pieces = append(m.pieces, rsql.Fold(v.Text[start:end]))

@@ -23,7 +23,7 @@ func imageTagsLike(v rsql.Value) (sql string, args []any, found bool) {
 	pieces := matchOf(v).pieces
 	pieces[0], pieces[len(pieces)-1] = "'"+pieces[0], pieces[len(pieces)-1]+"'"
 	if slices.ContainsFunc(pieces, trigram.MatchString) {
-		return imageTagText + " LIKE ?", []any{"%'" + patternOf(v) + "'%"}, true
+		return imageTagText + " LIKE ?", []any{"%'" + rsql.LikePattern(v) + "'%"}, true
 	}
 	longest := slices.MaxFunc(pieces, func(a, b string) int { return len(a) - len(b) })
 	for _, neighbours := range [][]string{neighboursOf("", longest), neighboursOf(longest, "")} {

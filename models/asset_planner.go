@@ -310,7 +310,7 @@ func (p *assetPlanner) texts(c *rsql.Comparison, found []facetValue) rsql.Node {
 	case len(values) == 0:
 		return never
 	case n <= planLimits.fewRows && p.store.dialect == PostgreSQL:
-		return p.rareNode(rareRows{sql: "assets.id = ANY(ARRAY(SELECT x.id FROM assets x WHERE x." + c.Field + " = ANY(?)))", args: []any{values}})
+		return p.rareNode("x."+c.Field+" = ANY(?)", values)
 	}
 	return compare(c.Field, rsql.In, values)
 }
@@ -321,20 +321,22 @@ func (p *assetPlanner) few(field string, lines []string, exact rsql.Node) rsql.N
 	if p.store.dialect == SQLite {
 		return exact
 	}
-	return p.rareNode(rareArray(map[string]string{"labels": "labels", "tags": "tag_lines"}[field], lines))
+	return p.rareNode("x."+map[string]string{"labels": "labels", "tags": "tag_lines"}[field]+" && ?::text[]", lines)
 }
 
-// rareNode makes a comparison of a condition.
-func (p *assetPlanner) rareNode(r rareRows) rsql.Node {
-	p.rare = append(p.rare, r)
+// rareNode makes a comparison of a condition on the assets x, which few meet.
+func (p *assetPlanner) rareNode(where string, args ...any) rsql.Node {
+	p.rare = append(p.rare, p.rareOf(where, args...))
 	return compare(fieldRare, rsql.Equal, []string{strconv.Itoa(len(p.rare) - 1)})
 }
 
-// rareArray selects assets by their ids. The inner query has no order and no limit, so that PostgreSQL takes the index on
-// the column, whatever it believes of the frequency: it keeps the frequencies of the most common elements and takes all
-// others for half as frequent as the last of these.
-func rareArray(column string, values []string) rareRows {
-	return rareRows{sql: "assets.id = ANY(ARRAY(SELECT x.id FROM assets x WHERE x." + column + " && ?::text[]))", args: []any{values}}
+// rareOf selects the assets x that meet a condition by their ids. The inner query has no order and no limit, so that
+// PostgreSQL takes the index of the condition, whatever it believes of the frequency: of arrays it keeps the frequencies of
+// the most common elements and takes all others for half as frequent as the last of these. Where the organizations have next
+// to nothing of all that there is, it takes theirs.
+func (p *assetPlanner) rareOf(where string, args ...any) rareRows {
+	in, list := p.store.among("x.organization_id", p.organizations)
+	return rareRows{sql: "assets.id = ANY(ARRAY(SELECT x.id FROM assets x WHERE " + in + " AND " + where + "))", args: append([]any{list}, args...)}
 }
 
 func compare(field string, operator rsql.Operator, values []string) *rsql.Comparison {
@@ -404,25 +406,6 @@ func (p *assetPlanner) matching(field, key string, v rsql.Value) ([]facetValue, 
 	return found, (field != "name" && field != "repository") || n <= planLimits.manyAssets
 }
 
-// patternOf makes a LIKE pattern over folded text of a value with wildcards.
-func patternOf(v rsql.Value) string {
-	var b strings.Builder
-	start := 0
-	for _, star := range v.Wildcards {
-		b.WriteString(escaped(v.Text[start:star]))
-		b.WriteByte('%')
-		start = star + 1
-	}
-	b.WriteString(escaped(v.Text[start:]))
-	return b.String()
-}
-
-// escaped is a literal text in a LIKE pattern.
-func escaped(text string) string {
-	p := rsql.ContainsPattern(text)
-	return p[1 : len(p)-1]
-}
-
 // platform is a comparison of the architecture or the operating system. Of these there are a handful, some of them rare.
 func (p *assetPlanner) platform(c *rsql.Comparison, field string, values []string, negative bool, operator rsql.Operator) rsql.Node {
 	exact := compare(c.Field, operator, values)
@@ -434,7 +417,7 @@ func (p *assetPlanner) platform(c *rsql.Comparison, field string, values []strin
 	case known && n == 0:
 		return never
 	case known && n <= planLimits.fewRows && p.store.dialect == PostgreSQL:
-		return p.rareNode(rareRows{sql: "assets.id = ANY(ARRAY(SELECT x.id FROM assets x WHERE x." + field + " = ANY(?)))", args: []any{values}})
+		return p.rareNode("x."+field+" = ANY(?)", values)
 	}
 	return exact
 }
@@ -460,7 +443,7 @@ func (p *assetPlanner) timed(c *rsql.Comparison) (n rsql.Node, ok bool) {
 	if count == 0 {
 		return never, true
 	}
-	return p.rareNode(rareRows{sql: "assets.id = ANY(ARRAY(SELECT assets.id FROM assets WHERE " + where + "))", args: args}), true
+	return p.rareNode(strings.ReplaceAll(where, "assets.", "x."), args...), true
 }
 
 // imageLabels turns a comparison of an image's label into one of ids, where few images have the value: the labels stand
@@ -517,12 +500,12 @@ func (p *assetPlanner) digests(c *rsql.Comparison, kind string, values []string,
 // with a part of the digest is found by the index.
 func (p *assetPlanner) digestPattern(c *rsql.Comparison, kind string, negative bool) rsql.Node {
 	v := c.Values[0]
-	where, args := p.store.like("digest"), []any{patternOf(v)}
+	where, args := p.store.like("digest"), []any{rsql.LikePattern(v)}
 	if start := v.Text[:v.Wildcards[0]]; start != "" {
 		start = rsql.Fold(start)
 		where, args = where+" AND digest >= ? AND digest < ?", append(args, start, start+"~") // digits and a to f are below ~
 	} else if piece := matchOf(v).longest(); piece != "" {
-		where, args = p.holds("digest"), []any{piece, patternOf(v)}
+		where, args = p.holds("digest"), []any{piece, rsql.LikePattern(v)}
 	}
 	where, args = "kind = ? AND "+where, append([]any{kind}, args...)
 	return p.byIDs(c, "SELECT "+p.store.idText("asset_id")+" FROM asset_digests WHERE "+where, args, negative)
@@ -648,7 +631,7 @@ func (p *assetPlanner) searchPostgres(term string, add func(string, ...any)) {
 		switch {
 		case list == nil:
 		case counts[field] <= planLimits.fewRows:
-			rare := rareArray(column, list)
+			rare := p.rareOf("x."+column+" && ?::text[]", list)
 			add(rare.sql, rare.args...)
 		default:
 			add("assets."+column+" && ?::text[]", list)

@@ -180,7 +180,7 @@ func TestLikePattern(t *testing.T) {
 	} {
 		node, err := Parse(filter)
 		require.NoError(t, err)
-		require.Equal(t, want, likePattern(node.(*Comparison).Values[0]), filter)
+		require.Equal(t, want, LikePattern(node.(*Comparison).Values[0]), filter)
 	}
 	require.Equal(t, `%a\%b\_\\%`, ContainsPattern(`A%b_\`))
 }

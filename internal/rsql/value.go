@@ -31,7 +31,7 @@ func (t *tests) read(field *Field, c *Comparison) error {
 		switch field.Type {
 		case Text, Array, Object:
 			if wild {
-				t.patterns = append(t.patterns, likePattern(value))
+				t.patterns = append(t.patterns, LikePattern(value))
 			} else {
 				t.exact = append(t.exact, value.Text)
 			}
@@ -101,8 +101,9 @@ func parseTime(value Value) (from, to time.Time, err error) {
 // rfc3339 is the form with at most microseconds. [time.Parse] alone also takes 2024-01-01T1:00:00,5Z.
 var rfc3339 = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)$`)
 
-// likePattern makes a LIKE pattern over folded text. A run of asterisks becomes one "%": more would only cost time.
-func likePattern(value Value) string {
+// LikePattern makes a LIKE pattern of a value with wildcards, for a text folded by [Fold]; its escape character is that of
+// [ContainsPattern]. A run of asterisks becomes one "%": more would only cost time.
+func LikePattern(value Value) string {
 	var b strings.Builder
 	start := 0
 	for i, star := range value.Wildcards {
