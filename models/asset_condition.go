@@ -23,7 +23,7 @@ type assetPlan struct {
 // assetCondition gives the SQL of what a query selects, for those who read all of it.
 func (s *Store) assetCondition(ctx context.Context, q AssetQuery) (string, []any, error) {
 	p := s.newAssetPlanner(ctx, q.Organizations)
-	p.thorough = s.dialect == PostgreSQL
+	p.thorough, p.scanned = s.dialect == PostgreSQL, hasAlternatives(q.Filter)
 	plan, err := p.plan(q)
 	if err != nil {
 		return "", nil, err

@@ -10,7 +10,8 @@ import (
 
 // assetIndexes lists the indexes of the assets that the newest schema has.
 func (s *Store) assetIndexes() []assetIndex {
-	return slices.Concat(assetIndexes0005["both"], assetIndexes0005[string(s.dialect)], assetIndexes0012[string(s.dialect)], assetIndexes0015[string(s.dialect)])
+	all := slices.Concat(assetIndexes0005["both"], assetIndexes0005[string(s.dialect)], assetIndexes0012[string(s.dialect)], assetIndexes0015[string(s.dialect)])
+	return slices.DeleteFunc(all, func(x assetIndex) bool { return slices.Contains(replacedAssetIndexes0015, x.name) })
 }
 
 // EnsureAssetIndexes makes the indexes of the assets that are missing: after a first import, or after one that was

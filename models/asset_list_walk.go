@@ -8,14 +8,16 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"slipway/internal/rsql"
 )
 
 // walkedRows is how many rows of a list are walked in its order before all are read, at first and, where to read all is
 // costly, once more. It is a variable for tests alone.
 var walkedRows = map[Dialect][]int{
 	SQLite: {2000},
-	// The first costs half a millisecond, the second some twenty.
-	PostgreSQL: {500, 20_000},
+	// The first costs half a millisecond, the second some ten.
+	PostgreSQL: {500, 5000},
 }
 
 // readWalking reads a page of a list by walking the list's order a little way, and where that does not fill the page, by
@@ -41,13 +43,15 @@ func (s *Store) readWalking(ctx context.Context, q AssetQuery, page *AssetPage) 
 	if plan.few && s.dialect == PostgreSQL {
 		return s.readSorted(ctx, q, page, plan, keys, ranges)
 	}
-	for i, rows := range walkedRows[s.dialect] {
-		if len(keys) > 2 {
-			break // no index has the order
-		}
-		if i > 0 && len(page.Assets) < q.Limit/3 {
-			costly, err := s.costly(ctx, q, plan, keys, ranges)
-			if err != nil {
+	walks := walkedRows[s.dialect]
+	if len(keys) > 2 {
+		walks = nil // no index has the order
+	}
+	weighed, costly := s.dialect == SQLite, true
+	for i, rows := range walks {
+		if !weighed && (i == 0 && hasExactImageTag(q.Filter) || i > 0 && len(page.Assets) < q.Limit/5) {
+			weighed = true
+			if plan, costly, err = s.weigh(ctx, p, q, plan, keys, ranges); err != nil {
 				return err
 			}
 			if !costly {
@@ -58,18 +62,44 @@ func (s *Store) readWalking(ctx context.Context, q AssetQuery, page *AssetPage) 
 		if whole, err := s.walk(ctx, q, page, plan, keys, ranges, rows); err != nil || whole {
 			return err
 		}
-		if i == 0 && s.dialect == PostgreSQL && isCounted(q.Filter) {
-			p.thorough = true
-			if plan, err = p.plan(q); err != nil {
-				return err
-			}
-			if plan.few {
-				break
-			}
+	}
+	if !weighed {
+		if plan, _, err = s.weigh(ctx, p, q, plan, keys, ranges); err != nil {
+			return err
 		}
 	}
 	page.Assets = nil
 	return s.readSorted(ctx, q, page, plan, keys, ranges)
+}
+
+// hasExactImageTag says that all assets of a list have one of some image tags. Of these PostgreSQL knows the frequencies of the
+// most common ones, and that all others are rarer, so that it need not be tried.
+func hasExactImageTag(n rsql.Node) bool {
+	switch n := n.(type) {
+	case rsql.And:
+		return slices.ContainsFunc(n, hasExactImageTag)
+	case *rsql.Comparison:
+		return n.Field == "image_tag" && (n.Operator == rsql.Equal && len(n.Values[0].Wildcards) == 0 || n.Operator == rsql.In) && !slices.ContainsFunc(n.Values, isEmpty)
+	}
+	return false
+}
+
+// weigh plans a list again that does not fill a page at once, and says whether it is still costly to read all of it. It is for
+// PostgreSQL.
+func (s *Store) weigh(ctx context.Context, p *assetPlanner, q AssetQuery, plan assetPlan, keys []orderKey, ranges []keyRange) (assetPlan, bool, error) {
+	var err error
+	if p.thorough = isCounted(q.Filter); p.thorough {
+		if plan, err = p.plan(q); err != nil || plan.few {
+			return plan, false, err
+		}
+	}
+	costly, err := s.costly(ctx, q, plan, keys, ranges)
+	if err != nil || !costly || len(p.rare) == 0 {
+		return plan, costly, err
+	}
+	p.scanned = true
+	plan, err = p.plan(q)
+	return plan, true, err
 }
 
 // walk reads a page from the first rows of each range, up to one that is longer, and says whether it is whole.
@@ -120,12 +150,13 @@ func (s *Store) sortedQuery(q AssetQuery, plan assetPlan, keys []orderKey, range
 }
 
 // pageQuery is the SQL of the first rows that meet a condition, in the order of the keys. The last argument is their number.
+// Only what rows are sorted by is read of all of them: to take the whole rows along costs as much again as to read them.
 func (s *Store) pageQuery(from, where string, keys []orderKey, args []any) (string, []any) {
 	if where == "" {
 		where = "1 = 1"
 	}
-	return "SELECT p.ordinal, " + s.assetColumns() + " FROM (SELECT assets.*, 0 AS ordinal FROM " + from + " WHERE " + where +
-		" ORDER BY " + orderBy(keys, false) + " LIMIT ?) p LEFT JOIN asset_details d ON d.asset_id = p.id ORDER BY " + orderBy(keys, true), args
+	return "SELECT 0, " + s.assetColumns() + " FROM (SELECT assets.id FROM " + from + " WHERE " + where + " ORDER BY " + orderBy(keys, false) +
+		" LIMIT ?) f JOIN assets p ON p.id = f.id LEFT JOIN asset_details d ON d.asset_id = p.id ORDER BY " + orderBy(keys, true), args
 }
 
 var plannedCost = regexp.MustCompile(`cost=[0-9.]+\.\.([0-9.]+) `)

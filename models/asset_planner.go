@@ -30,8 +30,11 @@ type assetPlanner struct {
 	// thorough says that it is worth a few more lookups to know that little is selected: a page was not filled at once, or
 	// all is read anyway.
 	thorough bool
-	sort     string // the field that the list is sorted by first
-	err      error
+	// scanned says that all assets are read and the condition is tried on each.
+	scanned   bool
+	selective bool   // the filter is known to select few
+	sort      string // the field that the list is sorted by first
+	err       error
 }
 
 func (s *Store) newAssetPlanner(ctx context.Context, organizations []string) *assetPlanner {
@@ -52,8 +55,9 @@ func (p *assetPlanner) plan(q AssetQuery) (assetPlan, error) {
 	if p.sort = ""; len(q.Sort) > 0 {
 		p.sort = q.Sort[0].Field
 	}
-	planned := p.node(q.Filter)
+	planned := p.whole(q.Filter)
 	plan.few = selectsFew(planned)
+	p.selective = plan.few && p.store.dialect == PostgreSQL
 	fields := plannedAssetFields(p.search, p.findRare)
 	c, err := fields.Compile(planned, p.store.rsqlDialect())
 	if p.err != nil {
@@ -172,6 +176,30 @@ func (p *assetPlanner) node(n rsql.Node) rsql.Node {
 		return p.comparison(n)
 	}
 	return n
+}
+
+// whole rewrites a whole filter. Of parts that must all be met, it plans last what has to be looked for in everything: where
+// another part selects few assets, that is tried on those.
+func (p *assetPlanner) whole(filter rsql.Node) rsql.Node {
+	all, ok := filter.(rsql.And)
+	if !ok || p.store.dialect == SQLite {
+		return p.node(filter)
+	}
+	parts := make(rsql.And, len(all))
+	few := false
+	for _, last := range []bool{false, true} {
+		for i, part := range all {
+			c, ok := part.(*rsql.Comparison)
+			if dear := ok && isTried(c); dear != last {
+				continue
+			}
+			if parts[i] = part; !last || !few {
+				parts[i] = p.whole(part)
+				few = few || selectsFew(parts[i])
+			}
+		}
+	}
+	return parts
 }
 
 func (p *assetPlanner) comparison(c *rsql.Comparison) rsql.Node {
@@ -326,7 +354,7 @@ func (p *assetPlanner) few(field string, lines []string, exact rsql.Node) rsql.N
 
 // rareNode makes a comparison of a condition on the assets x, which few meet.
 func (p *assetPlanner) rareNode(where string, args ...any) rsql.Node {
-	p.rare = append(p.rare, p.rareOf(where, args...))
+	p.rare = append(p.rare, rareRows{where, args})
 	return compare(fieldRare, rsql.Equal, []string{strconv.Itoa(len(p.rare) - 1)})
 }
 
@@ -334,9 +362,27 @@ func (p *assetPlanner) rareNode(where string, args ...any) rsql.Node {
 // PostgreSQL takes the index of the condition, whatever it believes of the frequency: of arrays it keeps the frequencies of
 // the most common elements and takes all others for half as frequent as the last of these. Where the organizations have next
 // to nothing of all that there is, it takes theirs.
+//
+// It takes the index on the ids for an array of them. To try an array on each asset costs as much as it is long, so what is
+// tried on all asks a hash of the ids.
 func (p *assetPlanner) rareOf(where string, args ...any) rareRows {
 	in, list := p.store.among("x.organization_id", p.organizations)
-	return rareRows{sql: "assets.id = ANY(ARRAY(SELECT x.id FROM assets x WHERE " + in + " AND " + where + "))", args: append([]any{list}, args...)}
+	ids, end := "= ANY(ARRAY(", "))"
+	if p.scanned && !p.selective {
+		ids, end = "IN (", ")"
+	}
+	return rareRows{sql: "assets.id " + ids + "SELECT x.id FROM assets x WHERE " + in + " AND " + where + end, args: append([]any{list}, args...)}
+}
+
+// hasAlternatives says whether a filter joins comparisons by or.
+func hasAlternatives(n rsql.Node) bool {
+	switch n := n.(type) {
+	case rsql.And:
+		return slices.ContainsFunc(n, hasAlternatives)
+	case rsql.Or:
+		return true
+	}
+	return false
 }
 
 func compare(field string, operator rsql.Operator, values []string) *rsql.Comparison {
@@ -387,7 +433,8 @@ func (p *assetPlanner) findRare(index string) (string, []any) {
 	if err != nil || i >= len(p.rare) {
 		return noAsset(index)
 	}
-	return p.rare[i].sql, p.rare[i].args
+	rare := p.rareOf(p.rare[i].sql, p.rare[i].args...)
+	return rare.sql, rare.args
 }
 
 // matching gives the values of a field that match a pattern, or false where the pattern is better left as it is.
@@ -719,6 +766,10 @@ func (p *assetPlanner) searchDigests(term string, add func(string, ...any)) {
 		match = strings.Join(where, " OR ")
 	}
 	match = "(" + match + ")"
+	if p.selective {
+		add("EXISTS (SELECT 1 FROM asset_digests d WHERE d.asset_id = assets.id AND "+match+")", args...)
+		return
+	}
 	ids, ok := p.ids(planLimits.digests, "SELECT "+p.store.idText("d.asset_id")+" FROM asset_digests d WHERE "+match, args)
 	switch {
 	case p.err != nil:

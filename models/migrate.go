@@ -29,7 +29,7 @@ var migrations = []*gormigrate.Migration{
 	migration0013InstallationDeliveries,
 	migration0014DeliverySteps,
 	migration0014State,
-	migration0015AssetImageTags,
+	migration0015AssetIndexes,
 }
 
 // Migrate brings the database to the newest schema. Several processes may call it at once: on PostgreSQL an advisory

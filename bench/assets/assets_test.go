@@ -401,7 +401,12 @@ func TestAssetsBench(t *testing.T) {
 		}
 	}
 	s.hostile(t)
-	s.sweep(t, "postgres", 300)
+	slow := s.sweep(t, "postgres", 300)
+	for _, path := range slow {
+		if os.Getenv("PLANS") != "" {
+			s.plans(t, conn, path, path)
+		}
+	}
 }
 
 type place struct {
