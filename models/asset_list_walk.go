@@ -16,8 +16,8 @@ import (
 // costly, once more. It is a variable for tests alone.
 var walkedRows = map[Dialect][]int{
 	SQLite: {2000},
-	// The first costs half a millisecond, the second some ten.
-	PostgreSQL: {500, 5000},
+	// The first costs a third of a millisecond, the second some ten.
+	PostgreSQL: {300, 5000},
 }
 
 // readWalking reads a page of a list by walking the list's order a little way, and where that does not fill the page, by
@@ -47,10 +47,11 @@ func (s *Store) readWalking(ctx context.Context, q AssetQuery, page *AssetPage) 
 	if len(keys) > 2 {
 		walks = nil // no index has the order
 	}
-	weighed, costly := s.dialect == SQLite, true
+	weighed := s.dialect == SQLite
 	for i, rows := range walks {
 		if !weighed && (i == 0 && hasExactImageTag(q.Filter) || i > 0 && len(page.Assets) < q.Limit/5) {
 			weighed = true
+			var costly bool
 			if plan, costly, err = s.weigh(ctx, p, q, plan, keys, ranges); err != nil {
 				return err
 			}
@@ -107,7 +108,7 @@ func (s *Store) walk(ctx context.Context, q AssetQuery, page *AssetPage, plan as
 	for _, r := range ranges {
 		where, args := plan.scope+and(r.sql)+and(plan.inOrder), slices.Concat(plan.scopeArgs, r.args, plan.inOrderArgs)
 		from := "(SELECT * FROM assets WHERE " + where + " ORDER BY " + orderBy(keys, false) + " LIMIT ?) AS assets"
-		query, queryArgs := s.pageQuery(from, plan.filter, keys, slices.Concat(args, []any{rows}, plan.filterArgs, []any{q.Limit + 1 - len(page.Assets)}))
+		query, queryArgs := s.pageQuery(from, plan.filter, keys, false, slices.Concat(args, []any{rows}, plan.filterArgs, []any{q.Limit + 1 - len(page.Assets)}))
 		if err := s.appendRows(ctx, q, page, query, queryArgs); err != nil {
 			return false, fmt.Errorf("list assets: %w", err)
 		}
@@ -146,17 +147,21 @@ func (s *Store) sortedQuery(q AssetQuery, plan assetPlan, keys []orderKey, range
 	if len(parts) > 0 {
 		behind = "(" + strings.Join(parts, " OR ") + ")"
 	}
-	return s.pageQuery("assets", plan.scope+and(behind)+and(plan.filter), s.withoutIndex(keys), append(append(args, plan.filterArgs...), q.Limit+1))
+	return s.pageQuery("assets", plan.scope+and(behind)+and(plan.filter), s.withoutIndex(keys), !plan.few, append(append(args, plan.filterArgs...), q.Limit+1))
 }
 
 // pageQuery is the SQL of the first rows that meet a condition, in the order of the keys. The last argument is their number.
-// Only what rows are sorted by is read of all of them: to take the whole rows along costs as much again as to read them.
-func (s *Store) pageQuery(from, where string, keys []orderKey, args []any) (string, []any) {
+// Where many are sorted, only what they are sorted by is taken along: whole rows cost as much again as to read them.
+func (s *Store) pageQuery(from, where string, keys []orderKey, many bool, args []any) (string, []any) {
 	if where == "" {
 		where = "1 = 1"
 	}
-	return "SELECT 0, " + s.assetColumns() + " FROM (SELECT assets.id FROM " + from + " WHERE " + where + " ORDER BY " + orderBy(keys, false) +
-		" LIMIT ?) f JOIN assets p ON p.id = f.id LEFT JOIN asset_details d ON d.asset_id = p.id ORDER BY " + orderBy(keys, true), args
+	taken, assets := "*", "p"
+	if many {
+		taken, assets = "id", "f JOIN assets p ON p.id = f.id"
+	}
+	return "SELECT 0, " + s.assetColumns() + " FROM (SELECT assets." + taken + " FROM " + from + " WHERE " + where + " ORDER BY " + orderBy(keys, false) +
+		" LIMIT ?) " + assets + " LEFT JOIN asset_details d ON d.asset_id = p.id ORDER BY " + orderBy(keys, true), args
 }
 
 var plannedCost = regexp.MustCompile(`cost=[0-9.]+\.\.([0-9.]+) `)
