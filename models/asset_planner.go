@@ -58,6 +58,7 @@ func (p *assetPlanner) plan(q AssetQuery) (assetPlan, error) {
 	planned := p.whole(q.Filter)
 	plan.few = selectsFew(planned)
 	p.selective = plan.few && p.store.dialect == PostgreSQL
+	p.drive(planned)
 	fields := plannedAssetFields(p.search, p.findRare)
 	c, err := fields.Compile(planned, p.store.rsqlDialect())
 	if p.err != nil {
@@ -111,6 +112,8 @@ func (p *assetPlanner) inOrder(n rsql.Node) rsql.And {
 type rareRows struct {
 	sql  string
 	args []any
+	// driving says that what the whole filter selects is among these.
+	driving bool
 }
 
 // maxLookups bounds the queries for one filter. What comes after is left as it is. On PostgreSQL one takes a millisecond or
@@ -354,24 +357,38 @@ func (p *assetPlanner) few(field string, lines []string, exact rsql.Node) rsql.N
 
 // rareNode makes a comparison of a condition on the assets x, which few meet.
 func (p *assetPlanner) rareNode(where string, args ...any) rsql.Node {
-	p.rare = append(p.rare, rareRows{where, args})
+	p.rare = append(p.rare, rareRows{sql: where, args: args})
 	return compare(fieldRare, rsql.Equal, []string{strconv.Itoa(len(p.rare) - 1)})
 }
 
-// rareOf selects the assets x that meet a condition by their ids. The inner query has no order and no limit, so that
+// rareOf selects the assets x that meet a condition by their ids, or by another column that tells rows apart. The inner query has no order and no limit, so that
 // PostgreSQL takes the index of the condition, whatever it believes of the frequency: of arrays it keeps the frequencies of
 // the most common elements and takes all others for half as frequent as the last of these. Where the organizations have next
 // to nothing of all that there is, it takes theirs.
 //
 // It takes the index on the ids for an array of them. To try an array on each asset costs as much as it is long, so what is
 // tried on all asks a hash of the ids.
-func (p *assetPlanner) rareOf(where string, args ...any) rareRows {
+func (p *assetPlanner) rareOf(row, where string, args ...any) rareRows {
 	in, list := p.store.among("x.organization_id", p.organizations)
 	ids, end := "= ANY(ARRAY(", "))"
 	if p.scanned && !p.selective {
 		ids, end = "IN (", ")"
 	}
-	return rareRows{sql: "assets.id " + ids + "SELECT x.id FROM assets x WHERE " + in + " AND " + where + end, args: append([]any{list}, args...)}
+	return rareRows{sql: "assets." + row + " " + ids + "SELECT x." + row + " FROM assets x WHERE " + in + " AND " + where + end, args: append([]any{list}, args...)}
+}
+
+// drive marks the conditions that what a whole filter selects must meet.
+func (p *assetPlanner) drive(n rsql.Node) {
+	switch n := n.(type) {
+	case rsql.And:
+		for _, part := range n {
+			p.drive(part)
+		}
+	case *rsql.Comparison:
+		if i, err := strconv.Atoi(n.Values[0].Text); err == nil && n.Field == fieldRare && i < len(p.rare) {
+			p.rare[i].driving = true
+		}
+	}
 }
 
 // hasAlternatives says whether a filter joins comparisons by or.
@@ -433,7 +450,11 @@ func (p *assetPlanner) findRare(index string) (string, []any) {
 	if err != nil || i >= len(p.rare) {
 		return noAsset(index)
 	}
-	rare := p.rareOf(p.rare[i].sql, p.rare[i].args...)
+	row := "id"
+	if p.rare[i].driving {
+		row = "ctid" // where they stand: no index on the ids has to be gone through
+	}
+	rare := p.rareOf(row, p.rare[i].sql, p.rare[i].args...)
 	return rare.sql, rare.args
 }
 
@@ -678,7 +699,7 @@ func (p *assetPlanner) searchPostgres(term string, add func(string, ...any)) {
 		switch {
 		case list == nil:
 		case counts[field] <= planLimits.fewRows:
-			rare := p.rareOf("x."+column+" && ?::text[]", list)
+			rare := p.rareOf("id", "x."+column+" && ?::text[]", list)
 			add(rare.sql, rare.args...)
 		default:
 			add("assets."+column+" && ?::text[]", list)
