@@ -21,6 +21,20 @@ func isCounted(n rsql.Node) bool {
 
 func isEmpty(v rsql.Value) bool { return v.Text == "" }
 
+// present rewrites a comparison that an asset meets only if it has a digest of some kind, or an image label under a key: these
+// stand in tables of their own, which are to be asked once. ok is false for others.
+func (p *assetPlanner) present(c *rsql.Comparison, field, key string) (n rsql.Node, ok bool) {
+	switch {
+	case c.Operator != rsql.NotEqual && c.Operator != rsql.NotIn || !slices.ContainsFunc(c.Values, isEmpty):
+		return nil, false
+	case field == "image_labels" && key != "":
+		return p.imageLabels(c), true
+	case field == "manifest_digest" || field == "index_digest":
+		return p.andIDs(c, "SELECT "+p.store.idText("asset_id")+" FROM asset_digests WHERE kind = ?", []any{field[:1]}), true
+	}
+	return nil, false
+}
+
 // counted rewrites a comparison that selects what is left when others are taken away, or what has no value at all: with !=,
 // =out= or an empty value. No index finds such, but the kept counts say how many they are, and of a field with a few
 // values, which ones. ok is false where the comparison is better left as it is. It is for PostgreSQL.
@@ -31,16 +45,6 @@ func (p *assetPlanner) counted(c *rsql.Comparison, field, key string) (n rsql.No
 		return nil, false
 	}
 	switch field {
-	case "image_labels":
-		if negative && empty && key != "" {
-			return p.imageLabels(c), true // they have a value
-		}
-		return nil, false
-	case "manifest_digest", "index_digest":
-		if negative && empty {
-			return p.andIDs(c, "SELECT "+p.store.idText("asset_id")+" FROM asset_digests WHERE kind = ?", []any{field[:1]}), true
-		}
-		return nil, false
 	case "class", "registry", "architecture", "os", "labels":
 	case "tags":
 		if key == "" {

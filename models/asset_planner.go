@@ -210,6 +210,11 @@ func (p *assetPlanner) comparison(c *rsql.Comparison) rsql.Node {
 		return c
 	}
 	field, key, _ := strings.Cut(c.Field, ".")
+	if p.thorough || p.store.dialect == SQLite {
+		if n, ok := p.present(c, field, key); ok {
+			return n
+		}
+	}
 	if p.thorough {
 		if n, ok := p.counted(c, field, key); ok {
 			return n
