@@ -8,13 +8,10 @@ import (
 
 // isCounted says whether a filter has comparisons that counted may rewrite.
 func isCounted(n rsql.Node) bool {
-	switch n := n.(type) {
-	case rsql.And:
-		return slices.ContainsFunc(n, isCounted)
-	case rsql.Or:
-		return slices.ContainsFunc(n, isCounted)
-	case *rsql.Comparison:
-		return n.Operator == rsql.NotEqual || n.Operator == rsql.NotIn || slices.ContainsFunc(n.Values, isEmpty)
+	for c := range rsql.Comparisons(n) {
+		if c.Operator.Negative() || slices.ContainsFunc(c.Values, isEmpty) {
+			return true
+		}
 	}
 	return false
 }
@@ -25,7 +22,7 @@ func isEmpty(v rsql.Value) bool { return v.Text == "" }
 // stand in tables of their own, which are to be asked once. ok is false for others.
 func (p *assetPlanner) present(c *rsql.Comparison, field, key string) (n rsql.Node, ok bool) {
 	switch {
-	case c.Operator != rsql.NotEqual && c.Operator != rsql.NotIn || !slices.ContainsFunc(c.Values, isEmpty):
+	case !c.Operator.Negative() || !slices.ContainsFunc(c.Values, isEmpty):
 		return nil, false
 	case field == "image_labels" && key != "":
 		return p.imageLabels(c), true
@@ -39,7 +36,7 @@ func (p *assetPlanner) present(c *rsql.Comparison, field, key string) (n rsql.No
 // =out= or an empty value. No index finds such, but the kept counts say how many they are, and of a field with a few
 // values, which ones. ok is false where the comparison is better left as it is. It is for PostgreSQL.
 func (p *assetPlanner) counted(c *rsql.Comparison, field, key string) (n rsql.Node, ok bool) {
-	negative := c.Operator == rsql.NotEqual || c.Operator == rsql.NotIn
+	negative := c.Operator.Negative()
 	empty := slices.ContainsFunc(c.Values, isEmpty)
 	if !negative && (!empty || c.Operator != rsql.Equal && c.Operator != rsql.In) {
 		return nil, false

@@ -61,18 +61,9 @@ func (m textMatch) longest() string {
 // countLookups says how many values a filter asks for.
 func countLookups(n rsql.Node) int {
 	count := 0
-	switch n := n.(type) {
-	case rsql.And:
-		for _, part := range n {
-			count += countLookups(part)
-		}
-	case rsql.Or:
-		for _, part := range n {
-			count += countLookups(part)
-		}
-	case *rsql.Comparison:
-		if field, _, _ := strings.Cut(n.Field, "."); field == "q" || isFacet(field) {
-			count = 1
+	for c := range rsql.Comparisons(n) {
+		if field, _, _ := strings.Cut(c.Field, "."); field == "q" || isFacet(field) {
+			count++
 		}
 	}
 	return count

@@ -3,6 +3,7 @@ package models
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"slipway/internal/rsql"
@@ -34,12 +35,7 @@ var assetFacets = []string{"type", "class", "registry", "repository", "name", "l
 var AssetGroups = []string{"type", "class", "registry", "repository", "name", "labels", "architecture", "os"}
 
 func isFacet(field string) bool {
-	for _, f := range assetFacets {
-		if f == field {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(assetFacets, field)
 }
 
 // assetFilterFields is the table of what clients can filter by. search makes the condition of q; nil is good enough for
@@ -130,43 +126,27 @@ func CheckAssetFilter(filter rsql.Node) error {
 	if _, err := publicAssetFields.Compile(filter, rsql.SQLite); err != nil {
 		return err
 	}
-	return (&filterCost{}).add(filter)
-}
-
-// filterCost counts the comparisons of a filter that are dear.
-type filterCost struct{ tried, imageLabels int }
-
-// add counts those of a part, and refuses the first one that is too many.
-func (f *filterCost) add(n rsql.Node) error {
-	var parts []rsql.Node
-	switch n := n.(type) {
-	case rsql.And:
-		parts = n
-	case rsql.Or:
-		parts = n
-	case *rsql.Comparison:
-		tooMany := func(limit int, what string) error {
-			return &rsql.Error{Code: rsql.CodeTooComplex, Position: n.Position, Expected: []string{fmt.Sprintf("at most %d", limit)}, Detail: "too many " + what}
+	tried, imageLabels := 0, 0
+	for c := range rsql.Comparisons(filter) {
+		if isTried(c) {
+			tried++
 		}
-		if isTried(n) {
-			f.tried++
-		}
-		if strings.HasPrefix(n.Field, "image_labels") {
-			f.imageLabels++
+		if strings.HasPrefix(c.Field, "image_labels") {
+			imageLabels++
 		}
 		switch {
-		case f.tried > maxTried:
-			return tooMany(maxTried, "patterns of image tags, of image labels and of digests without their first three digits")
-		case f.imageLabels > maxImageLabels:
-			return tooMany(maxImageLabels, "comparisons of image labels")
-		}
-	}
-	for _, part := range parts {
-		if err := f.add(part); err != nil {
-			return err
+		case tried > maxTried:
+			return tooMany(c, maxTried, "patterns of image tags, of image labels and of digests without their first three digits")
+		case imageLabels > maxImageLabels:
+			return tooMany(c, maxImageLabels, "comparisons of image labels")
 		}
 	}
 	return nil
+}
+
+// tooMany refuses a filter at the first comparison that is too many.
+func tooMany(c *rsql.Comparison, limit int, what string) error {
+	return &rsql.Error{Code: rsql.CodeTooComplex, Position: c.Position, Expected: []string{fmt.Sprintf("at most %d", limit)}, Detail: "too many " + what}
 }
 
 // digestStart is what a pattern must begin with to have the index find few digests: fewer digits are those of many, and what

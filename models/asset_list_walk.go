@@ -76,11 +76,11 @@ func (s *Store) readWalking(ctx context.Context, q AssetQuery, page *AssetPage) 
 // hasExactImageTag says that all assets of a list have one of some image tags. Of these PostgreSQL knows the frequencies of the
 // most common ones, and that all others are rarer, so that it need not be tried.
 func hasExactImageTag(n rsql.Node) bool {
-	switch n := n.(type) {
-	case rsql.And:
-		return slices.ContainsFunc(n, hasExactImageTag)
-	case *rsql.Comparison:
-		return n.Field == "image_tag" && (n.Operator == rsql.Equal && len(n.Values[0].Wildcards) == 0 || n.Operator == rsql.In) && !slices.ContainsFunc(n.Values, isEmpty)
+	for c := range rsql.Required(n) {
+		exact := c.Operator == rsql.Equal && len(c.Values[0].Wildcards) == 0 || c.Operator == rsql.In
+		if c.Field == "image_tag" && exact && !slices.ContainsFunc(c.Values, isEmpty) {
+			return true
+		}
 	}
 	return false
 }

@@ -93,16 +93,13 @@ func selectsFew(n rsql.Node) bool {
 // inOrder gives the parts of a filter that say where in a list's order its assets stand, so that a walk begins there. They
 // are such as the order's index on PostgreSQL serves.
 func (p *assetPlanner) inOrder(n rsql.Node) rsql.And {
+	if p.store.dialect != PostgreSQL {
+		return nil
+	}
 	var parts rsql.And
-	switch n := n.(type) {
-	case rsql.And:
-		for _, part := range n {
-			parts = append(parts, p.inOrder(part)...)
-		}
-	case *rsql.Comparison:
-		if p.store.dialect == PostgreSQL && n.Field == p.sort && len(n.Values) == 1 && n.Values[0].Text != "" && len(n.Values[0].Wildcards) == 0 &&
-			n.Operator != rsql.NotEqual && n.Operator != rsql.NotIn {
-			parts = append(parts, n)
+	for c := range rsql.Required(n) {
+		if c.Field == p.sort && len(c.Values) == 1 && c.Values[0].Text != "" && len(c.Values[0].Wildcards) == 0 && !c.Operator.Negative() {
+			parts = append(parts, c)
 		}
 	}
 	return parts
@@ -237,7 +234,7 @@ func (p *assetPlanner) comparison(c *rsql.Comparison) rsql.Node {
 	default:
 		return c
 	}
-	negative := c.Operator == rsql.NotEqual || c.Operator == rsql.NotIn
+	negative := c.Operator.Negative()
 	switch field {
 	case "config_digest", "manifest_digest", "index_digest":
 		if pattern && field == "config_digest" && p.store.dialect == SQLite {
@@ -384,13 +381,11 @@ func (p *assetPlanner) rareOf(row, where string, args ...any) rareRows {
 
 // drive marks the conditions that what a whole filter selects must meet.
 func (p *assetPlanner) drive(n rsql.Node) {
-	switch n := n.(type) {
-	case rsql.And:
-		for _, part := range n {
-			p.drive(part)
+	for c := range rsql.Required(n) {
+		if c.Field != fieldRare {
+			continue
 		}
-	case *rsql.Comparison:
-		if i, err := strconv.Atoi(n.Values[0].Text); err == nil && n.Field == fieldRare && i < len(p.rare) {
+		if i, err := strconv.Atoi(c.Values[0].Text); err == nil && i < len(p.rare) {
 			p.rare[i].driving = true
 		}
 	}
@@ -398,13 +393,14 @@ func (p *assetPlanner) drive(n rsql.Node) {
 
 // hasAlternatives says whether a filter joins comparisons by or.
 func hasAlternatives(n rsql.Node) bool {
-	switch n := n.(type) {
-	case rsql.And:
-		return slices.ContainsFunc(n, hasAlternatives)
-	case rsql.Or:
-		return true
+	all, required := 0, 0
+	for range rsql.Comparisons(n) {
+		all++
 	}
-	return false
+	for range rsql.Required(n) {
+		required++
+	}
+	return all > required
 }
 
 func compare(field string, operator rsql.Operator, values []string) *rsql.Comparison {
@@ -499,7 +495,7 @@ func (p *assetPlanner) platform(c *rsql.Comparison, field string, values []strin
 // index finds them anyway.
 func (p *assetPlanner) timed(c *rsql.Comparison) (n rsql.Node, ok bool) {
 	switch {
-	case c.Field != "created_at" && c.Field != "updated_at" && c.Field != "built_at", c.Field == p.sort, c.Operator == rsql.NotEqual || c.Operator == rsql.NotIn,
+	case c.Field != "created_at" && c.Field != "updated_at" && c.Field != "built_at", c.Field == p.sort, c.Operator.Negative(),
 		c.Values[0].Text == "", p.store.dialect == SQLite, p.lookups <= 0:
 		return nil, false
 	}

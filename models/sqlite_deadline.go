@@ -35,26 +35,15 @@ func init() {
 
 // endInTime has a query end at its context's deadline, unless there is none or its filter needs no watching.
 func (s *Store) endInTime(ctx context.Context, q AssetQuery, plan assetPlan) assetPlan {
-	deadline, ok := ctx.Deadline()
-	if ok && s.dialect == SQLite && plan.filter != "" && countComparisons(q.Filter) > fewComparisons {
+	if s.dialect != SQLite || plan.filter == "" {
+		return plan
+	}
+	comparisons := 0
+	for range rsql.Comparisons(q.Filter) {
+		comparisons++
+	}
+	if deadline, ok := ctx.Deadline(); ok && comparisons > fewComparisons {
 		plan.filter, plan.filterArgs = inTimeFunction+"(assets.id, ?)"+and(plan.filter), append([]any{deadline.UnixMilli()}, plan.filterArgs...)
 	}
 	return plan
-}
-
-func countComparisons(n rsql.Node) int {
-	var parts []rsql.Node
-	switch n := n.(type) {
-	case rsql.And:
-		parts = n
-	case rsql.Or:
-		parts = n
-	default:
-		return 1
-	}
-	count := 0
-	for _, part := range parts {
-		count += countComparisons(part)
-	}
-	return count
 }

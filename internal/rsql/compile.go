@@ -79,7 +79,7 @@ func (c *compiler) comparison(comparison *Comparison) (expression, error) {
 	if err := t.read(field, comparison); err != nil {
 		return expression{}, err
 	}
-	negative := comparison.Operator.negative()
+	negative := comparison.Operator.Negative()
 	switch source := source.(type) {
 	case Column:
 		folded := operand(source.Folded)

@@ -36,8 +36,8 @@ var allOperators = []string{"==", "!=", "<", "<=", ">", ">=", "=lt=", "=le=", "=
 // takesList tells whether the operator takes a list of values.
 func (o Operator) takesList() bool { return o == In || o == NotIn }
 
-// negative tells whether the operator is the complement of another: != of ==, =out= of =in=.
-func (o Operator) negative() bool { return o == NotEqual || o == NotIn }
+// Negative tells whether the operator is the complement of another: != of ==, =out= of =in=.
+func (o Operator) Negative() bool { return o == NotEqual || o == NotIn }
 
 // orders tells whether the operator compares by order.
 func (o Operator) orders() bool {

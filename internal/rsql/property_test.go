@@ -70,7 +70,7 @@ func TestNotEqualIsTheComplement(t *testing.T) {
 				node, err := Parse(randomComparison(random, assets))
 				require.NoError(t, err)
 				c := node.(*Comparison)
-				if !c.Operator.negative() {
+				if !c.Operator.Negative() {
 					continue
 				}
 				found := db.where(t, compiled(t, fields, c, db.dialect))
