@@ -16,15 +16,19 @@ type assetPlan struct {
 	// inOrder is that part of the filter which speaks of the field that the list is sorted by first, "" for none.
 	inOrder     string
 	inOrderArgs []any
-	// few says that the filter is known to select few assets, or none.
+	// few says that the filter is known to select few assets, or none, and that they are fetched by an index.
 	few bool
+	// rare says that parts of the filter are known to.
+	rare bool
 }
 
 // assetCondition gives the SQL of what a query selects, for those who read all of it.
 func (s *Store) assetCondition(ctx context.Context, q AssetQuery) (string, []any, error) {
-	p := s.newAssetPlanner(ctx, q.Organizations)
-	p.thorough, p.scanned = s.dialect == PostgreSQL, hasAlternatives(q.Filter)
-	plan, err := p.plan(q)
+	p, err := s.newAssetPlanner(ctx, q)
+	if err != nil {
+		return "", nil, err
+	}
+	plan, err := p.plan(planEffort{thorough: s.dialect == PostgreSQL, scanned: hasAlternatives(q.Filter)})
 	if err != nil {
 		return "", nil, err
 	}

@@ -75,8 +75,17 @@ type dictionary struct {
 	joined string // what they are folded to, to see at once that none of them holds a text
 }
 
+// count adds up how many assets have each of the values.
+func (d *dictionary) count() int64 {
+	n := int64(0)
+	for _, f := range d.values {
+		n += f.n
+	}
+	return n
+}
+
 // dictionary gives all values of a field that the organizations have, or nil where they are too many.
-func (p *assetPlanner) dictionary(field string) *dictionary {
+func (p *planning) dictionary(field string) *dictionary {
 	if d, ok := p.dictionaries[field]; ok || p.err != nil {
 		return d
 	}
@@ -99,8 +108,8 @@ const facetSeparator, memberSeparator = "\n", "\x1f"
 
 // allFacets reads all values of a field, as one text: to read them row by row takes five times as long. ok is false where
 // they are too many.
-func (p *assetPlanner) allFacets(field string) (found []facetValue, ok bool) {
-	in, list := p.store.among("organization_id", p.organizations)
+func (p *planning) allFacets(field string) (found []facetValue, ok bool) {
+	in, list := p.store.among("organization_id", p.query.Organizations)
 	aggregate := map[Dialect]string{PostgreSQL: "string_agg", SQLite: "group_concat"}[p.store.dialect]
 	query := "SELECT " + aggregate + "(key || ? || value || ? || CAST(n AS text), ?) FROM (SELECT key, value, n FROM asset_facets WHERE " + in + " AND field = ? LIMIT ?) f"
 	rows, err := p.store.assetRows(p.ctx, query, memberSeparator, memberSeparator, facetSeparator, list, field, planLimits.dictionary+1)
@@ -136,7 +145,7 @@ func (p *assetPlanner) allFacets(field string) (found []facetValue, ok bool) {
 
 // find gives the values of some fields that match, of tags those under a key unless that is "". Of tags without a key the
 // whole key=value must match. ok is false where they are too many, or too many lookups.
-func (p *assetPlanner) find(m textMatch, key string, fields ...string) (found []facetValue, ok bool) {
+func (p *planning) find(m textMatch, key string, fields ...string) (found []facetValue, ok bool) {
 	if !p.many {
 		where, args := "field IN ('"+strings.Join(fields, "', '")+"') AND "+p.store.like("folded"), []any{m.pattern}
 		if key != "" {
@@ -174,7 +183,7 @@ func (p *assetPlanner) find(m textMatch, key string, fields ...string) (found []
 }
 
 // findExact gives those of some values, of tags under a key, that any asset has.
-func (p *assetPlanner) findExact(field, key string, values []string) (found []facetValue, ok bool) {
+func (p *planning) findExact(field, key string, values []string) (found []facetValue, ok bool) {
 	if !p.many {
 		in, list := p.store.among("value", values)
 		return p.lookup("field = ? AND key = ? AND "+in, field, key, list)

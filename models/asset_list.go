@@ -255,7 +255,7 @@ func (s *Store) countAll(ctx context.Context, organizations []string) (int64, er
 
 func (s *Store) countRows(ctx context.Context, query string, args ...any) (int64, error) {
 	rows, err := s.assetRows(ctx, query, args...)
-	list, err := scanAll(rows, err, func(rows *sql.Rows, n *int64) error { return rows.Scan(n) })
+	list, err := scanAll(rows, err, scanNumber)
 	if err != nil || len(list) == 0 {
 		return 0, err
 	}

@@ -2,7 +2,6 @@ package models
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"regexp"
 	"slices"
@@ -20,6 +19,18 @@ var walkedRows = map[Dialect][]int{
 	PostgreSQL: {300, 5000},
 }
 
+// assetWalk reads one page of a list.
+type assetWalk struct {
+	ctx     context.Context
+	store   *Store
+	query   AssetQuery
+	page    *AssetPage // what is read is added to it
+	planner *assetPlanner
+	plan    assetPlan
+	keys    []orderKey
+	ranges  []keyRange
+}
+
 // readWalking reads a page of a list by walking the list's order a little way, and where that does not fill the page, by
 // reading what the list holds and sorting it.
 //
@@ -29,48 +40,54 @@ var walkedRows = map[Dialect][]int{
 // values of one field for independent of those of another, which times, names and repositories are not. So what fills a
 // page early is found out by trying.
 func (s *Store) readWalking(ctx context.Context, q AssetQuery, page *AssetPage) error {
-	p := s.newAssetPlanner(ctx, q.Organizations)
-	plan, err := p.plan(q)
-	if err != nil {
+	w := &assetWalk{ctx: ctx, store: s, query: q, page: page, keys: orderOf(q)}
+	var err error
+	if w.planner, err = s.newAssetPlanner(ctx, q); err != nil {
 		return err
 	}
-	plan = s.endInTime(ctx, q, plan)
-	keys := orderOf(q)
-	ranges, err := rangesAfter(keys, q)
-	if err != nil {
+	if w.plan, err = w.planner.plan(planEffort{}); err != nil {
 		return err
 	}
-	if plan.few && s.dialect == PostgreSQL {
-		return s.readSorted(ctx, q, page, plan, keys, ranges)
+	w.plan = s.endInTime(ctx, q, w.plan)
+	if w.ranges, err = rangesAfter(w.keys, q); err != nil {
+		return err
 	}
-	walks := walkedRows[s.dialect]
-	if len(keys) > 2 {
+	if err := w.read(); err != nil {
+		return fmt.Errorf("list assets: %w", err)
+	}
+	return nil
+}
+
+func (w *assetWalk) read() error {
+	if w.plan.few {
+		return w.readSorted()
+	}
+	walks := walkedRows[w.store.dialect]
+	if len(w.keys) > 2 {
 		walks = nil // no index has the order
 	}
-	weighed := s.dialect == SQLite
+	weighed := w.store.dialect == SQLite
 	for i, rows := range walks {
-		if !weighed && (i == 0 && hasExactImageTag(q.Filter) || i > 0 && len(page.Assets) < q.Limit/5) {
+		if !weighed && (i == 0 && hasExactImageTag(w.query.Filter) || i > 0 && len(w.page.Assets) < w.query.Limit/5) {
 			weighed = true
-			var costly bool
-			if plan, costly, err = s.weigh(ctx, p, q, plan, keys, ranges); err != nil {
+			if costly, err := w.weigh(); err != nil {
 				return err
-			}
-			if !costly {
+			} else if !costly {
 				break
 			}
 		}
-		page.Assets = nil
-		if whole, err := s.walk(ctx, q, page, plan, keys, ranges, rows); err != nil || whole {
+		w.page.Assets = nil
+		if whole, err := w.walk(rows); err != nil || whole {
 			return err
 		}
 	}
 	if !weighed {
-		if plan, _, err = s.weigh(ctx, p, q, plan, keys, ranges); err != nil {
+		if _, err := w.weigh(); err != nil {
 			return err
 		}
 	}
-	page.Assets = nil
-	return s.readSorted(ctx, q, page, plan, keys, ranges)
+	w.page.Assets = nil
+	return w.readSorted()
 }
 
 // hasExactImageTag says that all assets of a list have one of some image tags. Of these PostgreSQL knows the frequencies of the
@@ -87,38 +104,38 @@ func hasExactImageTag(n rsql.Node) bool {
 
 // weigh plans a list again that does not fill a page at once, and says whether it is still costly to read all of it. It is for
 // PostgreSQL.
-func (s *Store) weigh(ctx context.Context, p *assetPlanner, q AssetQuery, plan assetPlan, keys []orderKey, ranges []keyRange) (assetPlan, bool, error) {
-	var err error
-	if p.thorough = isCounted(q.Filter); p.thorough {
-		if plan, err = p.plan(q); err != nil || plan.few {
-			return plan, false, err
+func (w *assetWalk) weigh() (costly bool, err error) {
+	effort := planEffort{thorough: isCounted(w.query.Filter)}
+	if effort.thorough {
+		if w.plan, err = w.planner.plan(effort); err != nil || w.plan.few {
+			return false, err
 		}
 	}
-	costly, err := s.costly(ctx, q, plan, keys, ranges)
-	if err != nil || !costly || len(p.rare) == 0 {
-		return plan, costly, err
+	if costly, err = w.costly(); err != nil || !costly || !w.plan.rare {
+		return costly, err
 	}
-	p.scanned = true
-	plan, err = p.plan(q)
-	return plan, true, err
+	effort.scanned = true
+	w.plan, err = w.planner.plan(effort)
+	return true, err
 }
 
-// walk reads a page from the first rows of each range, up to one that is longer, and says whether it is whole.
-func (s *Store) walk(ctx context.Context, q AssetQuery, page *AssetPage, plan assetPlan, keys []orderKey, ranges []keyRange, rows int) (bool, error) {
-	for _, r := range ranges {
-		where, args := plan.scope+and(r.sql)+and(plan.inOrder), slices.Concat(plan.scopeArgs, r.args, plan.inOrderArgs)
-		from := "(SELECT * FROM assets WHERE " + where + " ORDER BY " + orderBy(keys, false) + " LIMIT ?) AS assets"
-		query, queryArgs := s.pageQuery(from, plan.filter, keys, false, slices.Concat(args, []any{rows}, plan.filterArgs, []any{q.Limit + 1 - len(page.Assets)}))
-		if err := s.appendRows(ctx, q, page, query, queryArgs); err != nil {
-			return false, fmt.Errorf("list assets: %w", err)
+// walk reads the page from the first rows of each range, up to one that is longer, and says whether it is whole.
+func (w *assetWalk) walk(rows int) (whole bool, err error) {
+	for _, r := range w.ranges {
+		where, args := w.plan.scope+and(r.sql)+and(w.plan.inOrder), slices.Concat(w.plan.scopeArgs, r.args, w.plan.inOrderArgs)
+		ordered := " FROM assets WHERE " + where + " ORDER BY " + orderBy(w.keys, false) + " LIMIT ?) AS assets"
+		missing := w.query.Limit + 1 - len(w.page.Assets)
+		query, queryArgs := w.store.pageQuery("(SELECT *"+ordered, w.plan.filter, w.keys, false, slices.Concat(args, []any{rows}, w.plan.filterArgs, []any{missing}))
+		if err := w.store.appendRows(w.ctx, w.query, w.page, query, queryArgs); err != nil {
+			return false, err
 		}
-		if len(page.Assets) > q.Limit {
+		if len(w.page.Assets) > w.query.Limit {
 			return true, nil
 		}
-		if len(ranges) == 1 {
+		if len(w.ranges) == 1 {
 			return false, nil
 		}
-		walked, err := s.countRows(ctx, "SELECT COUNT(*) FROM (SELECT 1 AS one FROM assets WHERE "+where+" ORDER BY "+orderBy(keys, false)+" LIMIT ?) x", append(args, rows)...)
+		walked, err := w.store.countRows(w.ctx, "SELECT COUNT(*) FROM (SELECT 1 AS one"+ordered, append(args, rows)...)
 		if err != nil || walked >= int64(rows) {
 			return false, err
 		}
@@ -126,19 +143,16 @@ func (s *Store) walk(ctx context.Context, q AssetQuery, page *AssetPage, plan as
 	return true, nil
 }
 
-// readSorted reads a page by reading all that the list holds behind its cursor.
-func (s *Store) readSorted(ctx context.Context, q AssetQuery, page *AssetPage, plan assetPlan, keys []orderKey, ranges []keyRange) error {
-	query, args := s.sortedQuery(q, plan, keys, ranges)
-	if err := s.appendRows(ctx, q, page, query, args); err != nil {
-		return fmt.Errorf("list assets: %w", err)
-	}
-	return nil
+// readSorted reads the page by reading all that the list holds behind its cursor.
+func (w *assetWalk) readSorted() error {
+	query, args := w.sortedQuery()
+	return w.store.appendRows(w.ctx, w.query, w.page, query, args)
 }
 
-func (s *Store) sortedQuery(q AssetQuery, plan assetPlan, keys []orderKey, ranges []keyRange) (string, []any) {
+func (w *assetWalk) sortedQuery() (string, []any) {
 	var parts []string
-	args := slices.Clone(plan.scopeArgs)
-	for _, r := range ranges {
+	args := slices.Clone(w.plan.scopeArgs)
+	for _, r := range w.ranges {
 		if r.sql != "" {
 			parts, args = append(parts, "("+r.sql+")"), append(args, r.args...)
 		}
@@ -147,7 +161,8 @@ func (s *Store) sortedQuery(q AssetQuery, plan assetPlan, keys []orderKey, range
 	if len(parts) > 0 {
 		behind = "(" + strings.Join(parts, " OR ") + ")"
 	}
-	return s.pageQuery("assets", plan.scope+and(behind)+and(plan.filter), s.withoutIndex(keys), !plan.few, append(append(args, plan.filterArgs...), q.Limit+1))
+	where := w.plan.scope + and(behind) + and(w.plan.filter)
+	return w.store.pageQuery("assets", where, w.store.withoutIndex(w.keys), !w.plan.few, slices.Concat(args, w.plan.filterArgs, []any{w.query.Limit + 1}))
 }
 
 // pageQuery is the SQL of the first rows that meet a condition, in the order of the keys. The last argument is their number.
@@ -167,12 +182,12 @@ func (s *Store) pageQuery(from, where string, keys []orderKey, many bool, args [
 var plannedCost = regexp.MustCompile(`cost=[0-9.]+\.\.([0-9.]+) `)
 
 // costly says whether PostgreSQL expects much of reading a page sorted.
-func (s *Store) costly(ctx context.Context, q AssetQuery, plan assetPlan, keys []orderKey, ranges []keyRange) (bool, error) {
-	query, args := s.sortedQuery(q, plan, keys, ranges)
-	rows, err := s.assetRows(ctx, "EXPLAIN "+query, args...)
-	lines, err := scanAll(rows, err, func(rows *sql.Rows, line *string) error { return rows.Scan(line) })
+func (w *assetWalk) costly() (bool, error) {
+	query, args := w.sortedQuery()
+	rows, err := w.store.assetRows(w.ctx, "EXPLAIN "+query, args...)
+	lines, err := scanAll(rows, err, scanText)
 	if err != nil {
-		return false, fmt.Errorf("plan a list of assets: %w", err)
+		return false, err
 	}
 	cost, found := 0.0, false
 	for i, line := range lines {
@@ -194,7 +209,7 @@ func (s *Store) costly(ctx context.Context, q AssetQuery, plan assetPlan, keys [
 	if found {
 		return cost > planLimits.costly, nil
 	}
-	return false, fmt.Errorf("plan a list of assets: no cost in %q", lines)
+	return false, fmt.Errorf("no cost in the plan %q", lines)
 }
 
 // withoutIndex is the same order, for which the database takes no index.

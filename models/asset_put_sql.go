@@ -2,7 +2,6 @@ package models
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"strings"
 	"time"
@@ -63,7 +62,7 @@ func (s *Store) insertAssetsPostgres(ctx context.Context, organizationID string,
 		numbers(func(r *putRow) int64 { return r.image.SizeBytes }),
 		numbers(builtMicroseconds),
 		numbers(func(r *putRow) int64 { return r.created.UnixMicro() }))
-	ids, err := scanAll(rows, err, func(rows *sql.Rows, id *string) error { return rows.Scan(id) })
+	ids, err := scanAll(rows, err, scanText)
 	if err != nil {
 		return nil, err
 	}
@@ -228,7 +227,7 @@ func (s *Store) updateAssetsPostgres(ctx context.Context, list []putRow) (map[st
 			OR a.architecture <> x.architecture OR a.os <> x.os OR a.built_at IS DISTINCT FROM x.built_at
 			OR d.digests <> x.digests OR d.document <> x.document OR x.image_labels IS NOT NULL AND d.image_labels IS DISTINCT FROM x.image_labels)
 		RETURNING a.id::text`, s.Now(), ids, tags, digests, documents, labels, architectures, systems, totals, sizes, built)
-	found, err := scanAll(rows, err, func(rows *sql.Rows, id *string) error { return rows.Scan(id) })
+	found, err := scanAll(rows, err, scanText)
 	changed := make(map[string]bool, len(found))
 	for _, id := range found {
 		changed[id] = true

@@ -83,6 +83,11 @@ func scanAll[T any](rows *sql.Rows, err error, scan func(*sql.Rows, *T) error) (
 	return list, rows.Err()
 }
 
+// scanText and scanNumber read rows of one column, for scanAll.
+func scanText(rows *sql.Rows, text *string) error { return rows.Scan(text) }
+
+func scanNumber(rows *sql.Rows, n *int64) error { return rows.Scan(n) }
+
 // among is the SQL of a column being one of a list of texts, and the list as its parameter.
 func (s *Store) among(column string, list []string) (string, any) {
 	if len(list) == 1 {

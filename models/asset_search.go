@@ -2,7 +2,6 @@ package models
 
 import (
 	"context"
-	"database/sql"
 	"slices"
 	"time"
 )
@@ -113,7 +112,7 @@ func (s *Store) assetSearchResults(ctx context.Context, q AssetQuery, where stri
 	}
 	order := orderBy(s.withoutIndex(orderOf(q)), false) // all are read: no page is full early
 	rows, err := s.assetRows(ctx, "SELECT assets.id FROM assets WHERE "+where+" ORDER BY "+order+" LIMIT ?", append(slices.Clone(args), maxKept)...)
-	ids, err := scanAll(rows, err, func(rows *sql.Rows, id *string) error { return rows.Scan(id) })
+	ids, err := scanAll(rows, err, scanText)
 	found := int64(len(ids))
 	if err == nil && found == maxKept {
 		found, err = s.countRows(ctx, "SELECT COUNT(*) FROM assets WHERE "+where, args...)
@@ -135,7 +134,7 @@ func (s *Store) finishAssetSearch(ctx context.Context, id string, status Status,
 // transaction of its own.
 func (s *Store) DeleteExpiredAssetSearches(ctx context.Context) (int, error) {
 	rows, err := s.assetRows(ctx, "SELECT id FROM asset_searches WHERE expires_at <= ? ORDER BY expires_at LIMIT 1000", s.Now())
-	ids, err := scanAll(rows, err, func(rows *sql.Rows, id *string) error { return rows.Scan(id) })
+	ids, err := scanAll(rows, err, scanText)
 	if err != nil {
 		return 0, err
 	}

@@ -1,0 +1,168 @@
+package models
+
+import (
+	"slices"
+	"strings"
+
+	"slipway/internal/rsql"
+)
+
+// Fields that only rewritten filters name. Clients cannot: their filters are checked against publicAssetFields first.
+const (
+	fieldNever    = "0-never"     // matches nothing
+	fieldTagLines = "0-tag-lines" // tags as an array of key=value
+	fieldRare     = "0-rare"      // one of planning.rare
+)
+
+var (
+	never  = &rsql.Comparison{Field: fieldNever, Operator: rsql.Equal, Values: []rsql.Value{{Text: "-"}}}
+	always = &rsql.Comparison{Field: "type", Operator: rsql.Equal, Values: []rsql.Value{{Text: AssetTypeContainerImage}}}
+)
+
+func (p *planning) node(n rsql.Node) rsql.Node {
+	switch n := n.(type) {
+	case rsql.And:
+		parts := make(rsql.And, len(n))
+		for i, part := range n {
+			parts[i] = p.node(part)
+		}
+		return parts
+	case rsql.Or:
+		parts := make(rsql.Or, len(n))
+		for i, part := range n {
+			parts[i] = p.node(part)
+		}
+		return parts
+	case *rsql.Comparison:
+		return p.comparison(n)
+	}
+	return n
+}
+
+// whole rewrites a whole filter. Of parts that must all be met, it plans last what has to be looked for in everything: where
+// another part selects few assets, that is tried on those.
+func (p *planning) whole(filter rsql.Node) rsql.Node {
+	all, ok := filter.(rsql.And)
+	if !ok || p.store.dialect == SQLite {
+		return p.node(filter)
+	}
+	parts := make(rsql.And, len(all))
+	few := false
+	for _, last := range []bool{false, true} {
+		for i, part := range all {
+			c, ok := part.(*rsql.Comparison)
+			if dear := ok && isTried(c); dear != last {
+				continue
+			}
+			if parts[i] = part; !last || !few {
+				parts[i] = p.whole(part)
+				few = few || selectsFew(parts[i])
+			}
+		}
+	}
+	return parts
+}
+
+func (p *planning) comparison(c *rsql.Comparison) rsql.Node {
+	if p.err != nil {
+		return c
+	}
+	field, key, _ := strings.Cut(c.Field, ".")
+	if p.thorough || p.store.dialect == SQLite {
+		if n, ok := p.present(c, field, key); ok {
+			return n
+		}
+	}
+	if p.thorough {
+		if n, ok := p.counted(c, field, key); ok {
+			return n
+		}
+	}
+	if n, ok := p.timed(c); ok {
+		return n
+	}
+	var values []string
+	pattern := false
+	for _, v := range c.Values {
+		if v.Text == "" {
+			return c // asks for what is empty
+		}
+		pattern = pattern || len(v.Wildcards) > 0 && (c.Operator == rsql.Equal || c.Operator == rsql.NotEqual)
+		values = append(values, v.Text)
+	}
+	switch c.Operator {
+	case rsql.Equal, rsql.NotEqual, rsql.In, rsql.NotIn:
+	default:
+		return c
+	}
+	negative := c.Operator.Negative()
+	switch field {
+	case "config_digest", "manifest_digest", "index_digest":
+		if pattern && field == "config_digest" && p.store.dialect == SQLite {
+			return c // is read with the asset
+		}
+		if pattern {
+			return p.digestPattern(c, field[:1], negative)
+		}
+		return p.digests(c, field[:1], values, negative)
+	case "image_labels":
+		if negative {
+			return c // most assets are without the value: a page of them is found at once
+		}
+		return p.imageLabels(c)
+	case "image_tag":
+		if pattern && p.store.dialect == PostgreSQL {
+			return p.imageTags(c, negative)
+		}
+		return c
+	case "repository":
+		// A pattern with three characters in a row is found by the index on the text.
+		if pattern && !p.many && len(matchOf(c.Values[0]).longest()) >= 3 {
+			return c
+		}
+	case "class", "registry", "name", "labels", "tags", "architecture", "os":
+	default:
+		return c
+	}
+	column := field == "repository" || field == "name"
+	var found []facetValue
+	ok := true
+	switch {
+	case pattern:
+		if found, ok = p.matching(field, key, c.Values[0]); ok && len(found) == 0 {
+			return outcome(!negative)
+		}
+		values = values[:0]
+		for _, f := range found {
+			values = append(values, f.value)
+		}
+		slices.Sort(values) // the same filter is the same SQL
+	case column && !negative:
+		found, ok = p.findExact(field, "", values)
+	}
+	switch {
+	case !ok:
+		return c
+	case column && !negative:
+		return p.texts(c, found)
+	case column:
+		return compare(c.Field, rsql.NotIn, values)
+	}
+	return p.list(c, field, key, values, negative)
+}
+
+// outcome is a filter that selects nothing, where a list of no values was to match, or everything, where it was not to.
+func outcome(positive bool) rsql.Node {
+	if positive {
+		return never
+	}
+	return always
+}
+
+func compare(field string, operator rsql.Operator, values []string) *rsql.Comparison {
+	c := &rsql.Comparison{Field: field, Operator: operator, Values: make([]rsql.Value, len(values))}
+	for i, v := range values {
+		c.Values[i] = rsql.Value{Text: v}
+	}
+	return c
+}
