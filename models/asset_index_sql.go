@@ -6,7 +6,25 @@ import (
 	"slices"
 
 	"golang.org/x/sync/errgroup"
+	"gorm.io/gorm"
 )
+
+// assetIndex is an index on the assets that a first import builds after the rows.
+type assetIndex struct{ name, on string }
+
+// createMissingIndex begins the statement that makes an index where it is not there yet.
+const createMissingIndex = "CREATE INDEX IF NOT EXISTS"
+
+// createAssetIndexes makes indexes, one after another. The first migration of assets begins its statements otherwise than
+// those after it, and stays as it was.
+func createAssetIndexes(tx *gorm.DB, statement string, indexes ...assetIndex) error {
+	for _, x := range indexes {
+		if err := tx.Exec(statement + " " + x.name + " ON " + x.on).Error; err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // assetIndexes lists the indexes of the assets that the newest schema has.
 func (s *Store) assetIndexes() []assetIndex {
@@ -51,7 +69,7 @@ func (s *Store) makeAssetIndex(ctx context.Context, x assetIndex) error {
 				return err
 			}
 		}
-		return tx.writer(ctx).Exec("CREATE INDEX IF NOT EXISTS " + x.name + " ON " + x.on).Error
+		return createAssetIndexes(tx.writer(ctx), createMissingIndex, x)
 	})
 }
 

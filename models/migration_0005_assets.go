@@ -1,6 +1,7 @@
 package models
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/go-gormigrate/gormigrate/v2"
@@ -28,12 +29,7 @@ var migration0005Assets = &gormigrate.Migration{
 				return err
 			}
 		}
-		for _, x := range append(append([]assetIndex{}, assetIndexes0005["both"]...), assetIndexes0005[tx.Name()]...) {
-			if err := tx.Exec("CREATE INDEX " + x.name + " ON " + x.on).Error; err != nil {
-				return err
-			}
-		}
-		return nil
+		return createAssetIndexes(tx, "CREATE INDEX", slices.Concat(assetIndexes0005["both"], assetIndexes0005[tx.Name()])...)
 	},
 }
 
@@ -162,9 +158,6 @@ var assets0005 = []string{
 		updated_at $time NOT NULL,
 		PRIMARY KEY (organization_id, source))`,
 }
-
-// assetIndex is an index on the assets that a first import builds after the rows.
-type assetIndex struct{ name, on string }
 
 // assetIndexes0005 are the indexes that lists need. Each order has one that ends in the id, which breaks ties. Class can be
 // NULL, and NULLs come last in both directions, which one index cannot serve on PostgreSQL.

@@ -22,12 +22,7 @@ var migration0012Assets = &gormigrate.Migration{
 				return err
 			}
 		}
-		for _, x := range assetIndexes0012[tx.Name()] {
-			if err := tx.Exec("CREATE INDEX IF NOT EXISTS " + x.name + " ON " + x.on).Error; err != nil {
-				return err
-			}
-		}
-		return nil
+		return createAssetIndexes(tx, createMissingIndex, assetIndexes0012[tx.Name()]...)
 	},
 }
 

@@ -10,10 +10,8 @@ import (
 var migration0015AssetIndexes = &gormigrate.Migration{
 	ID: "0015_asset_indexes",
 	Migrate: func(tx *gorm.DB) error {
-		for _, x := range assetIndexes0015[tx.Name()] {
-			if err := tx.Exec("CREATE INDEX IF NOT EXISTS " + x.name + " ON " + x.on).Error; err != nil {
-				return err
-			}
+		if err := createAssetIndexes(tx, createMissingIndex, assetIndexes0015[tx.Name()]...); err != nil {
+			return err
 		}
 		for _, name := range replacedAssetIndexes0015 {
 			if err := tx.Exec("DROP INDEX IF EXISTS " + name).Error; err != nil {
