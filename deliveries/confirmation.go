@@ -194,16 +194,8 @@ func (s *Service) candidates(ctx context.Context, e *models.Execution, c *models
 	if err != nil {
 		return nil, err
 	}
-	var list []models.User
-	if named.User != nil {
-		list = append(list, *named.User)
-	}
-	for _, u := range named.Members {
-		if (named.User == nil || u.ID != named.User.ID) && len(list) < maxConfirmationMails {
-			list = append(list, u)
-		}
-	}
-	return list, nil
+	people := named.People()
+	return people[:min(len(people), maxConfirmationMails)], nil
 }
 
 // hideCode keeps the code of a link out of what is shown of a message.

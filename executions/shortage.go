@@ -103,6 +103,8 @@ func approvers(ctx context.Context, store *models.Store, e *models.Execution, c 
 	if err != nil {
 		return nil, nil, err
 	}
+	disabled := func(u models.User) bool { return u.Disabled }
+	people = slices.DeleteFunc(named.People(), disabled)
 	if c.User != "" {
 		switch u := named.User; {
 		case u == nil:
@@ -111,23 +113,16 @@ func approvers(ctx context.Context, store *models.Store, e *models.Execution, c 
 			said = append(said, "the user '"+c.User+"' is disabled")
 		default:
 			said = append(said, "the user '"+c.User+"' is named")
-			people = append(people, *u)
 		}
 	}
 	if c.Team != "" {
-		members := slices.DeleteFunc(named.Members, func(u models.User) bool { return u.Disabled })
 		if named.Team == nil {
 			said = append(said, "there is no team '"+c.Team+"'")
 		} else {
-			said = append(said, "the team '"+c.Team+"' has "+number(len(members), "member", "members"))
-		}
-		for _, u := range members {
-			if len(people) < maxApprovers && (named.User == nil || u.ID != named.User.ID) {
-				people = append(people, u)
-			}
+			said = append(said, "the team '"+c.Team+"' has "+number(len(slices.DeleteFunc(named.Members, disabled)), "member", "members"))
 		}
 	}
-	return people, said, nil
+	return people[:min(len(people), maxApprovers)], said, nil
 }
 
 // number is a count of things in words.

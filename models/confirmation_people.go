@@ -16,6 +16,20 @@ type NamedDeciders struct {
 	Members []User
 }
 
+// People are all of them: the user first, then the members of the team, each once.
+func (n NamedDeciders) People() []User {
+	var people []User
+	if n.User != nil {
+		people = append(people, *n.User)
+	}
+	for _, u := range n.Members {
+		if n.User == nil || u.ID != n.User.ID {
+			people = append(people, u)
+		}
+	}
+	return people
+}
+
 // NamedDeciders finds the people behind the names of a user and a team, as they are now; "" is nobody.
 func (s *Store) NamedDeciders(ctx context.Context, user, team string) (NamedDeciders, error) {
 	var out NamedDeciders
