@@ -76,18 +76,15 @@ func ReadDefinition(r io.Reader, folder string) (*Definition, error) {
 	if d.Project == "" {
 		return nil, errors.New("the definition does not name its project: it needs a member 'project'")
 	}
-	environments := names{}
-	pipelines, schedules := names{}, names{}
+	found := names{}
 	err = d.each(func(kind, environment string, t Thing) error {
+		if err := found.add(kind, environment, t); err != nil {
+			return err
+		}
 		if err := versionsAreText(kind, t); err != nil {
 			return err
 		}
-		switch kind {
-		case "pipeline":
-			return pipelines.add(kind, "", t)
-		case "schedule":
-			return schedules.add(kind, "", t)
-		case "build":
+		if kind == "build" {
 			return errors.Join(readKey(t, folder), localRepo(t, folder))
 		}
 		return nil
@@ -95,28 +92,15 @@ func ReadDefinition(r io.Reader, folder string) (*Definition, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range d.Environments {
-		if err := environments.add("environment", "", Thing{"name": e.Name}); err != nil {
-			return nil, err
-		}
-		builds, jobs := names{}, names{}
-		for _, t := range e.Builds {
-			if err := builds.add("build", e.Name, t); err != nil {
-				return nil, err
-			}
-		}
-		for _, t := range e.Jobs {
-			if err := jobs.add("job", e.Name, t); err != nil {
-				return nil, err
-			}
-		}
-	}
 	return &d, nil
 }
 
-// each calls f with every thing.
+// each calls f with every thing, and with each environment's name before the things in it.
 func (d *Definition) each(f func(kind, environment string, t Thing) error) error {
 	for _, e := range d.Environments {
+		if err := f("environment", "", Thing{"name": e.Name}); err != nil {
+			return err
+		}
 		for _, t := range e.Builds {
 			if err := f("build", e.Name, t); err != nil {
 				return err
@@ -141,8 +125,8 @@ func (d *Definition) each(f func(kind, environment string, t Thing) error) error
 	return nil
 }
 
-// names finds things of one kind that have no name, or the same.
-type names map[string]bool
+// names finds things that have no name, or the same as another of their kind and environment.
+type names map[[3]string]bool
 
 func (n names) add(kind, environment string, t Thing) error {
 	where := ""
@@ -153,10 +137,11 @@ func (n names) add(kind, environment string, t Thing) error {
 	if name == "" {
 		return fmt.Errorf("a %s%s has no name", kind, where)
 	}
-	if n[name] {
+	key := [3]string{kind, environment, name}
+	if n[key] {
 		return fmt.Errorf("the %s '%s'%s is there twice", kind, name, where)
 	}
-	n[name] = true
+	n[key] = true
 	return nil
 }
 
