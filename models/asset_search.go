@@ -161,12 +161,6 @@ func (s *Store) AssetSearchToRun(ctx context.Context, id string) (*AssetSearch, 
 	return &a, nil
 }
 
-// Kinds of executions of the assets.
-const (
-	KindAssetSearch = "asset-search"
-	KindAssetScan   = "asset-scan"
-)
-
 // AssetSearchDefinition is what an execution of the kind asset-search runs.
 type AssetSearchDefinition struct {
 	SearchID string `json:"search_id"`

@@ -7,10 +7,15 @@ import (
 
 // Kinds of executions.
 const (
-	KindBuild      = "build"
-	KindDeployment = "deployment"
-	KindPipeline   = "pipeline"
+	KindBuild       = "build"
+	KindDeployment  = "deployment"
+	KindPipeline    = "pipeline"
+	KindAssetSearch = "asset-search"
+	KindAssetScan   = "asset-scan"
 )
+
+// ExecutionKinds are all kinds of executions.
+var ExecutionKinds = []string{KindBuild, KindDeployment, KindPipeline, KindAssetSearch, KindAssetScan}
 
 // Status of an execution or of a pipeline's step, as Slipway itself sees it. The state surface shows fewer; see
 // StateStatus.

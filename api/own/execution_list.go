@@ -30,8 +30,6 @@ type executionsQuery struct {
 var allStatuses = []models.Status{models.StatusNew, models.StatusQueued, models.StatusRunning, models.StatusWaiting,
 	models.StatusOK, models.StatusFailed, models.StatusCancelled, models.StatusSkipped, models.StatusAbandoned}
 
-var allKinds = []string{models.KindBuild, models.KindDeployment, models.KindPipeline, models.KindAssetSearch, models.KindAssetScan}
-
 // statuses reads the parameter status.
 func statuses(text string) ([]models.Status, error) {
 	var list []models.Status
@@ -51,8 +49,8 @@ func statuses(text string) ([]models.Status, error) {
 
 func (s *surface) listExecutions(ctx context.Context, q *executionsQuery) ([]Execution, error) {
 	f := models.ExecutionFilter{Kind: q.Kind, SubjectName: q.Subject, PageSize: q.PageSize, PageFrom: q.PageFrom}
-	if q.Kind != "" && !slices.Contains(allKinds, q.Kind) {
-		return nil, problem.BadField("kind", "'%s' is not one of %s", q.Kind, strings.Join(allKinds, ", "))
+	if q.Kind != "" && !slices.Contains(models.ExecutionKinds, q.Kind) {
+		return nil, problem.BadField("kind", "'%s' is not one of %s", q.Kind, strings.Join(models.ExecutionKinds, ", "))
 	}
 	var err error
 	if f.Statuses, err = statuses(q.Status); err != nil {

@@ -10,10 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"slipway/internal/client"
+	"slipway/models"
 )
-
-// kindNames are the kinds of executions that can be asked for.
-var kindNames = []string{client.KindBuild, client.KindDeployment, client.KindPipeline, "asset-search", "asset-scan"}
 
 // outcomes are the exact statuses of executions.
 var outcomes = []string{"open", "new", "queued", "running", "waiting", "ok", "failed", "cancelled", "skipped", "abandoned"}
@@ -47,13 +45,13 @@ open for all that have not ended. With -o json it is the list as the API shows i
 	fl := c.Flags()
 	fl.StringVar(&f.Project, "project", "", "only of this project")
 	fl.StringVar(&f.Environment, "environment", "", "only in this environment of --project")
-	fl.StringVar(&f.Kind, "kind", "", "only of this kind: "+strings.Join(kindNames, ", "))
+	fl.StringVar(&f.Kind, "kind", "", "only of this kind: "+strings.Join(models.ExecutionKinds, ", "))
 	fl.StringVar(&f.Subject, "name", "", "only of the builds, jobs or pipelines of this name")
 	fl.StringVar(&f.Status, "status", "", "only with these outcomes, separated by commas; open for all that have not ended")
 	fl.StringVar(&f.PageFrom, "before", "", "only those older than this execution")
 	fl.IntVar(&f.PageSize, "limit", 20, "how many at most")
 	_ = c.RegisterFlagCompletionFunc("project", k.completeProjects)
-	_ = c.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(kindNames, cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(models.ExecutionKinds, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("status", cobra.FixedCompletions(outcomes, cobra.ShellCompDirectiveNoFileComp))
 	c.AddCommand(k.executionShow())
 	return c
