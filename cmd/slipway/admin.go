@@ -70,9 +70,14 @@ func (a *admin) change(ctx context.Context, s *models.Store, e *models.AuditEntr
 		if err := fn(tx); err != nil {
 			return err
 		}
-		e.ActorKind, e.ActorName = "operator", operator()
-		return tx.Audit(ctx, *e)
+		return tx.Audit(ctx, byOperator(*e))
 	})
+}
+
+// byOperator says in a line of the audit log that the person at the command line has done it.
+func byOperator(e models.AuditEntry) models.AuditEntry {
+	e.ActorKind, e.ActorName = "operator", operator()
+	return e
 }
 
 // operator names the person at the command line as far as the system knows.

@@ -86,8 +86,8 @@ func (a *assetsCommand) importCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		err = s.Audit(c.Context(), models.AuditEntry{Action: "asset:import", ActorKind: "operator", ActorName: operator(), ResourceKind: "organization", ResourceID: o.ID, ResourceName: o.Canonical,
-			Detail: map[string]any{"file": info.Name(), "bytes": info.Size()}})
+		err = s.Audit(c.Context(), byOperator(models.AuditEntry{Action: "asset:import", ResourceKind: "organization", ResourceID: o.ID, ResourceName: o.Canonical,
+			Detail: map[string]any{"file": info.Name(), "bytes": info.Size()}}))
 		if err != nil {
 			return err
 		}
@@ -211,8 +211,8 @@ func (a *assetsCommand) scanned(c *cobra.Command, s *models.Store, o *models.Org
 
 // registryLine is the line of the audit log of what somebody at the command line does with a registry.
 func registryLine(action string, r *models.AssetRegistry) models.AuditEntry {
-	return models.AuditEntry{Action: action, ActorKind: "operator", ActorName: operator(), ResourceKind: "asset-registry", ResourceID: r.ID, ResourceName: r.Name,
-		Detail: map[string]any{"organization": r.OrganizationID, "url": r.URL}}
+	return byOperator(models.AuditEntry{Action: action, ResourceKind: "asset-registry", ResourceID: r.ID, ResourceName: r.Name,
+		Detail: map[string]any{"organization": r.OrganizationID, "url": r.URL}})
 }
 
 var notInNames = regexp.MustCompile(`[^a-zA-Z0-9_-]+`)
