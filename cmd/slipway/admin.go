@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -92,9 +91,7 @@ func operator() string {
 // print writes rows as a table with a heading, or value as JSON.
 func (a *admin) print(c *cobra.Command, value any, heading string, rows [][]string) error {
 	if a.output == "json" {
-		e := json.NewEncoder(c.OutOrStdout())
-		e.SetIndent("", "  ")
-		return e.Encode(value)
+		return writeJSON(c.OutOrStdout(), value)
 	}
 	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, heading)

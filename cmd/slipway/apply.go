@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -39,11 +38,7 @@ they are, so that the same file can be applied again and again. docs/projects.md
 			}
 		})
 		if k.output == "json" {
-			document, jsonErr := json.Marshal(done)
-			if jsonErr != nil {
-				return jsonErr
-			}
-			if jsonErr := writeJSON(c.OutOrStdout(), document); jsonErr != nil {
+			if jsonErr := writeJSON(c.OutOrStdout(), done); jsonErr != nil {
 				return jsonErr
 			}
 		}

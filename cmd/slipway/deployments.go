@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,11 +38,7 @@ which jobs deploy it.`,
 			list = append(list, of...)
 		}
 		if k.output == "json" {
-			document, err := json.Marshal(list)
-			if err != nil {
-				return err
-			}
-			return writeJSON(c.OutOrStdout(), document)
+			return writeJSON(c.OutOrStdout(), list)
 		}
 		t := table{heading: []string{"PROJECT", "ENVIRONMENT", "DEPLOYMENT", "RELEASE", "VERSION", "STATUS", "SINCE", "BY"}, narrow: []string{"BY", "SINCE"}}
 		for _, d := range list {

@@ -23,11 +23,7 @@ func (k *clientCommands) started(ctx context.Context, api *client.Client, c *cob
 	case follow && k.output != "json":
 		fmt.Fprintf(out, "Execution %s of %s.\n", ref.ID, what)
 	case !follow && k.output == "json":
-		document, err := json.Marshal(map[string]string{"id": ref.ID})
-		if err != nil {
-			return err
-		}
-		return writeJSON(out, document)
+		return writeJSON(out, map[string]string{"id": ref.ID})
 	case !follow:
 		_, err := fmt.Fprintf(out, "Execution %s of %s was started. To follow it: slipway logs -f %s\n", ref.ID, what, ref.ID)
 		return err

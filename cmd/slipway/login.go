@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -353,11 +352,7 @@ func newContextCommand() *cobra.Command {
 				t.add(mark, name, orDash(found.User), found.URL)
 			}
 			if output == "json" {
-				document, err := json.Marshal(all)
-				if err != nil {
-					return err
-				}
-				return writeJSON(c.OutOrStdout(), document)
+				return writeJSON(c.OutOrStdout(), all)
 			}
 			return t.write(c.OutOrStdout(), "You are not logged in anywhere.")
 		},

@@ -106,8 +106,16 @@ func terminalWidth(w io.Writer) int {
 	return 0
 }
 
-// writeJSON prints what the API said, with indents.
-func writeJSON(w io.Writer, document json.RawMessage) error {
+// writeJSON prints a value as JSON, with indents. What the API said, a json.RawMessage, keeps its members and letters as
+// they are; a []byte would come out in base64.
+func writeJSON(w io.Writer, v any) error {
+	document, ok := v.(json.RawMessage)
+	if !ok {
+		var err error
+		if document, err = json.Marshal(v); err != nil {
+			return err
+		}
+	}
 	var b bytes.Buffer
 	if err := json.Indent(&b, document, "", "  "); err != nil {
 		return err

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/url"
@@ -34,9 +33,7 @@ func newPackagesCommand() *cobra.Command {
 // print writes v as JSON, or text for people.
 func (p *packagesCommand) print(c *cobra.Command, v any, text func(w io.Writer)) error {
 	if p.output == "json" {
-		e := json.NewEncoder(c.OutOrStdout())
-		e.SetIndent("", "  ")
-		return e.Encode(v)
+		return writeJSON(c.OutOrStdout(), v)
 	}
 	w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 	text(w)

@@ -69,7 +69,7 @@ func (k *clientCommands) pipelineList() *cobra.Command {
 				t.add(project, name, strconv.Itoa(len(p.Phases)), statusOf(p.Status, p.Disabled))
 			}
 		}
-		var document []byte
+		var document json.RawMessage
 		if len(args) == 1 {
 			list, err := api.PipelinesOf(ctx, args[0])
 			if err != nil {
@@ -308,12 +308,12 @@ func newApprovalsCommand() *cobra.Command {
 	k := &clientCommands{}
 	c := &cobra.Command{Use: "approvals", Short: "List the decisions that wait for you", Args: cobra.NoArgs}
 	c.RunE = k.with(func(ctx context.Context, api *client.Client, c *cobra.Command, _ []string) error {
-		waiting, document, err := allPending(ctx, api)
+		waiting, items, err := allPending(ctx, api)
 		if err != nil {
 			return err
 		}
 		if k.output == "json" {
-			return writeJSON(c.OutOrStdout(), document)
+			return writeJSON(c.OutOrStdout(), items)
 		}
 		now := time.Now()
 		t := table{heading: []string{"EXECUTION", "PIPELINE", "STEP", "ASKED", "WAITS", "STARTED BY"}, narrow: []string{"WAITS", "ASKED"}}
@@ -330,10 +330,11 @@ func newApprovalsCommand() *cobra.Command {
 	return c
 }
 
-// allPending reads all pages of the decisions that wait for the caller, and gives them as one list.
-func allPending(ctx context.Context, api *client.Client) (list []client.PendingConfirmation, document json.RawMessage, err error) {
+// allPending reads all pages of the decisions that wait for the caller, and gives them as one list; items are the same as the
+// API said them.
+func allPending(ctx context.Context, api *client.Client) (list []client.PendingConfirmation, items []json.RawMessage, err error) {
 	const size = 200
-	items := []json.RawMessage{}
+	items = []json.RawMessage{}
 	f := client.PendingFilter{PageSize: size}
 	for {
 		page, err := api.PendingConfirmations(ctx, f)
@@ -346,8 +347,7 @@ func allPending(ctx context.Context, api *client.Client) (list []client.PendingC
 		}
 		list, items = append(list, page.Value...), append(items, more...)
 		if len(more) < size || list[len(list)-1].ID == "" {
-			document, err := json.Marshal(items)
-			return list, document, err
+			return list, items, nil
 		}
 		f.PageFrom = list[len(list)-1].ID
 	}
