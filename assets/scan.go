@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -12,9 +13,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"slipway/internal/netguard"
 	"slipway/models"
@@ -99,6 +99,7 @@ func (s *scan) run(ctx context.Context) error {
 	if listErr != nil {
 		s.failed("the list of repositories", listErr)
 	}
+	repositories = s.possible(repositories)
 	s.state.Repositories = int64(len(repositories))
 	if err := s.save(ctx); err != nil {
 		return err
@@ -138,6 +139,21 @@ func (s *scan) run(ctx context.Context) error {
 		return &ScanError{Reason: fmt.Sprintf("%d repositories or images could not be read; the last: %s", s.state.Failures, s.state.LastFailure)}
 	}
 	return nil
+}
+
+// possible leaves names out that no repository can have. They are not stored as they are: a registry can list any text. A
+// scan that goes on has counted them before.
+func (s *scan) possible(repositories []string) []string {
+	begins := s.state.UpdatedAt.IsZero()
+	return slices.DeleteFunc(repositories, func(r string) bool {
+		if models.IsRepository(r) {
+			return false
+		}
+		if begins {
+			s.failed(shorten(r, 100), errors.New("the registry lists a name that no repository can have"))
+		}
+		return true
+	})
 }
 
 // failed counts what could not be read.
@@ -202,6 +218,10 @@ func (s *scan) repository(ctx context.Context, repository string) error {
 	limited, cancel := context.WithTimeout(ctx, s.limits.Repository)
 	defer cancel()
 	tags, incomplete := s.tags(limited, repo)
+	if len(s.registry.Repositories) == 0 && isMissing(incomplete) {
+		// Catalogs go on listing what was removed, and what nothing was ever pushed into to its end.
+		return nil
+	}
 	images, err := s.imagesOf(limited, repo, tags)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -253,6 +273,9 @@ func (s *scan) imagesOf(ctx context.Context, repo name.Repository, tags []string
 			return nil, err // the others' turn
 		}
 		s.failed(repo.RepositoryStr()+":"+tag, err)
+		if errors.Is(err, errOldSchema) {
+			continue // the registry has answered as it should
+		}
 		if inRow++; inRow >= s.limits.Failures {
 			return images, fmt.Errorf("given up after %d tags in a row could not be read; the last: %s", inRow, reasonOf(err))
 		}
@@ -298,7 +321,7 @@ func (s *scan) tags(ctx context.Context, repo name.Repository) ([]string, error)
 			return compact(tags), err
 		}
 		for _, t := range p.Tags {
-			if _, err := name.NewTag(repo.Name()+":"+t, s.options()...); err == nil {
+			if models.IsImageTag(t) {
 				tags = append(tags, t)
 			}
 		}
@@ -309,100 +332,27 @@ func (s *scan) tags(ctx context.Context, repo name.Repository) ([]string, error)
 	return compact(tags), nil
 }
 
-// maxPlatforms is how many images of one index are read.
-const maxPlatforms = 100
-
 // manifest reads the image behind a manifest, or the images behind an index, and gives their config digests.
 func (s *scan) manifest(ctx context.Context, repo name.Repository, d *remote.Descriptor, images map[string]*models.Image) ([]string, error) {
+	r := &manifestReader{scan: s, repo: repo, images: images}
 	if !d.MediaType.IsIndex() {
-		c, err := s.image(d, "", repo, images)
-		if errors.Is(err, errNoImage) {
-			return nil, nil
-		}
-		if err != nil {
+		if err := r.image(d, nil); err != nil && !errors.Is(err, errNoImage) {
 			return nil, err
 		}
-		return []string{c}, nil
+		return r.configs, nil
 	}
-	index, err := d.ImageIndex()
-	if err != nil {
-		return nil, err
+	if err := r.index(ctx, d, nil); err != nil {
+		r.failures = append(r.failures, err)
 	}
-	m, err := index.IndexManifest()
-	if err != nil {
-		return nil, err
-	}
-	var configs []string
-	var failures []error
-	for i, child := range m.Manifests {
-		if i >= maxPlatforms {
-			failures = append(failures, fmt.Errorf("an index of more than %d images: %w", maxPlatforms, errLimit))
-			break
-		}
-		// Attestations and the like are no images; they are listed for a platform that does not exist.
-		if !child.MediaType.IsImage() || child.Platform != nil && child.Platform.OS == "unknown" {
-			continue
-		}
-		cd, err := s.puller.Get(ctx, repo.Digest(child.Digest.String()))
-		if err == nil {
-			var c string
-			if c, err = s.image(cd, d.Digest.String(), repo, images); err == nil {
-				configs = append(configs, c)
-			}
-		}
-		if err != nil && !errors.Is(err, errNoImage) {
-			failures = append(failures, err)
-		}
-		if len(failures) >= s.limits.Failures {
-			break
-		}
-	}
-	return configs, errors.Join(failures...)
+	return r.configs, errors.Join(r.failures...)
 }
 
-// errNoImage says that a manifest is of something else that registries keep: a Helm chart, a signature.
-var errNoImage = errors.New("not a container image")
-
-// image reads the config of an image and gives its digest.
-func (s *scan) image(d *remote.Descriptor, index string, repo name.Repository, images map[string]*models.Image) (string, error) {
-	img, err := d.Image()
-	if err != nil {
-		return "", err
-	}
-	m, err := img.Manifest()
-	if err != nil {
-		return "", err
-	}
-	if m.Config.MediaType != types.DockerConfigJSON && m.Config.MediaType != types.OCIConfigJSON {
-		return "", errNoImage
-	}
-	// Signatures have the config of an image, but no layer that a container could have.
-	if len(m.Layers) > 0 && !slices.ContainsFunc(m.Layers, func(l v1.Descriptor) bool { return l.MediaType.IsLayer() }) {
-		return "", errNoImage
-	}
-	if m.Config.Size > s.limits.Response {
-		return "", fmt.Errorf("a config of %d bytes: %w of %d bytes", m.Config.Size, errLimit, s.limits.Response)
-	}
-	c := m.Config.Digest.String()
-	found, ok := images[c]
-	if !ok {
-		config, err := img.ConfigFile()
-		if err != nil {
-			return "", err
-		}
-		read, err := imageOf(s.host.RegistryStr(), repo.RepositoryStr(), m, config)
-		if err != nil {
-			return "", err
-		}
-		found = &read
-		images[c] = found
-	}
-	digests := models.AssetDigests{Manifest: d.Digest.String(), Index: index}
-	if !slices.Contains(found.Digests, digests) {
-		found.Digests = append(found.Digests, digests)
-	}
-	return c, nil
-}
+var (
+	// errNoImage says that a manifest is of something else that registries keep: a Helm chart, a signature.
+	errNoImage = errors.New("not a container image")
+	// errOldSchema says that a manifest names no config, by which images are known.
+	errOldSchema = errors.New("its manifest is of schema 1, which names no config: push it again with a tool of today")
+)
 
 var (
 	queryText   = regexp.MustCompile(`\?[^\s"']*`)
@@ -410,6 +360,12 @@ var (
 )
 
 func isLimit(err error) bool { return errors.Is(err, errLimit) }
+
+// isMissing says that a registry answers that something is not there.
+func isMissing(err error) bool {
+	var answer *transport.Error
+	return errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound
+}
 
 // isAway says that the registry gave no answer, or none that may be read.
 func isAway(err error) bool {
@@ -427,9 +383,14 @@ func reasonOf(err error) string {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return "the registry did not answer in time"
 	}
-	text := controlText.ReplaceAllString(queryText.ReplaceAllString(err.Error(), "?…"), " ")
-	if r := []rune(text); len(r) > 300 {
-		text = string(r[:300]) + "…"
+	return shorten(queryText.ReplaceAllString(err.Error(), "?…"), 300)
+}
+
+// shorten makes a text of a registry one that can be stored and shown: one line of at most so many characters.
+func shorten(text string, most int) string {
+	text = controlText.ReplaceAllString(text, " ")
+	if r := []rune(text); len(r) > most {
+		text = string(r[:most]) + "…"
 	}
 	return strings.ToValidUTF8(text, "�")
 }

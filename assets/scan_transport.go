@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 	"time"
 )
@@ -61,8 +62,41 @@ type boundedTransport struct {
 	total  atomic.Int64
 }
 
-// RoundTrip implements http.RoundTripper.
+// waits is how often a request is sent again because the registry said when.
+const waits = 3
+
+// RoundTrip implements http.RoundTripper. A registry that limits how much it is asked is asked again when it says, if that
+// is soon.
 func (t *boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	for n := 0; ; n++ {
+		res, err := t.once(r)
+		if err != nil || res.StatusCode != http.StatusTooManyRequests || n == waits || r.Body != nil && r.Body != http.NoBody {
+			return res, err
+		}
+		wait, ok := retryAfter(res.Header.Get("Retry-After"), time.Now())
+		if !ok || wait > t.limits.Request {
+			return res, nil
+		}
+		_ = res.Body.Close()
+		select {
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		case <-time.After(wait):
+		}
+	}
+}
+
+// retryAfter reads a header of that name: seconds, or a time.
+func retryAfter(text string, now time.Time) (time.Duration, bool) {
+	if n, err := strconv.Atoi(text); err == nil {
+		return time.Duration(min(max(n, 0), 1<<30)) * time.Second, true
+	}
+	at, err := http.ParseTime(text)
+	return max(at.Sub(now), 0), err == nil
+}
+
+// once sends a request.
+func (t *boundedTransport) once(r *http.Request) (*http.Response, error) {
 	// The time is for the body too: a registry that sends a byte a minute is as slow as one that sends none.
 	ctx, cancel := context.WithTimeout(r.Context(), t.limits.Request)
 	res, err := t.next.RoundTrip(r.WithContext(ctx))

@@ -104,6 +104,14 @@ var (
 	tagKeyPattern     = regexp.MustCompile(`^[a-zA-Z0-9_-]+$`)
 )
 
+// IsRepository says that a text can be the name of a repository in a registry.
+func IsRepository(text string) bool {
+	return len(text) <= maxAssetName && repositoryPattern.MatchString(text)
+}
+
+// IsImageTag says that a text can be an image tag.
+func IsImageTag(text string) bool { return imageTagPattern.MatchString(text) }
+
 // CheckAssetLabel says what is wrong with a label, or "".
 func CheckAssetLabel(label string) string {
 	if len(label) < 1 || len(label) > 40 || !labelPattern.MatchString(label) {
@@ -138,7 +146,7 @@ func (i *Image) Check() error {
 		bad("registry", "expected the host of a registry, with a port where it has one, of at most 256 characters")
 	}
 	// Lower case only, as the distribution specification has it. Filters rely on it: see assetFields.
-	if len(i.Repository) > maxAssetName || !repositoryPattern.MatchString(i.Repository) {
+	if !IsRepository(i.Repository) {
 		bad("repository", "expected a repository such as library/nginx, in lower case, of at most 256 characters")
 	}
 	if !digestPattern.MatchString(i.ConfigDigest) {
@@ -151,7 +159,7 @@ func (i *Image) Check() error {
 		}
 	}
 	for _, t := range i.ImageTags {
-		if !imageTagPattern.MatchString(t) {
+		if !IsImageTag(t) {
 			bad("image_tags", "expected image tags of 1 to 128 letters, digits and _ . -")
 			break
 		}

@@ -39,12 +39,14 @@ func (r *AssetRegistry) check() error {
 		return problem.BadField("repositories", "expected at most 10000 repositories")
 	}
 	for _, x := range r.Repositories {
-		if len(x) > maxAssetName || !repositoryPattern.MatchString(x) {
+		if !IsRepository(x) {
 			return problem.BadField("repositories", "expected repositories such as library/nginx, in lower case")
 		}
 	}
-	if len(r.Username) > 200 || !plainText(r.Username) || len(r.Schedule) > 200 || !plainText(r.Schedule) {
-		return problem.BadField("username", "expected at most 200 characters of text")
+	for name, text := range map[string]string{"username": r.Username, "schedule": r.Schedule} {
+		if len(text) > 200 || !plainText(text) {
+			return problem.BadField(name, "expected at most 200 characters of text")
+		}
 	}
 	return nil
 }

@@ -173,6 +173,11 @@ func (a *assetsCommand) scanCommand() *cobra.Command {
 // scanned gives the registry to scan. One that is new is kept. Of one that is known by its name only what is given anew is
 // changed: it may have a schedule, and its own user and repositories for that.
 func (a *assetsCommand) scanned(c *cobra.Command, s *models.Store, o *models.Organization, name, address, username string, repositories []string) (*models.AssetRegistry, error) {
+	for _, x := range repositories {
+		if !models.IsRepository(x) {
+			return nil, fmt.Errorf("expected repositories such as library/nginx, in lower case, got %q", x)
+		}
+	}
 	if name == "" {
 		name = registryName(address)
 	}

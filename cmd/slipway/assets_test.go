@@ -86,6 +86,8 @@ func TestAssetsCommands(t *testing.T) {
 	require.NoError(t, s.PutAssetRegistry(t.Context(), before, nil))
 	_, _, err = runAssets(t, address, "scan", "--name", "hub", "--allow", "127.0.0.0/8", "--resume", models.NewID(), server.URL)
 	require.ErrorContains(t, err, "--resume")
+	_, _, err = runAssets(t, address, "scan", "--name", "hub", "--allow", "127.0.0.0/8", server.URL, "team/WEB")
+	require.ErrorContains(t, err, `got "team/WEB"`)
 	out, progress, err = runAssets(t, address, "scan", "--name", "hub", "--allow", "127.0.0.0/8", server.URL+"/", "team/web")
 	require.NoError(t, err)
 	require.Contains(t, out, "1 of 1 repositories, 1 images, 0 assets created, 0 failures")

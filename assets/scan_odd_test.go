@@ -1,0 +1,233 @@
+package assets
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/stretchr/testify/require"
+
+	"slipway/models"
+)
+
+func pushIndex(t *testing.T, registry, reference string, index v1.ImageIndex) {
+	t.Helper()
+	u, err := url.Parse(registry)
+	require.NoError(t, err)
+	ref, err := name.ParseReference(u.Host+"/"+reference, name.Insecure)
+	require.NoError(t, err)
+	require.NoError(t, remote.WriteIndex(ref, index))
+}
+
+func configOf(t *testing.T, i v1.Image) string {
+	t.Helper()
+	d, err := i.ConfigName()
+	require.NoError(t, err)
+	return d.String()
+}
+
+// TestScanReadsIndexesInIndexes: an index may hold others, and names the images of both.
+func TestScanReadsIndexesInIndexes(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *models.Store, org *models.Organization) {
+		address := startRegistry(t, nil)
+		one, two := push(t, address, "multi:a", nil), push(t, address, "multi:b", nil)
+		inner := mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: one})
+		outer := mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: inner}, mutate.IndexAddendum{Add: two})
+		pushIndex(t, address, "multi:all", outer)
+		require.NoError(t, (&Scanner{Store: s, Network: loopback}).Scan(t.Context(), models.NewID(), putRegistry(t, s, org, address), nil))
+		found := assetsOf(t, s, org)
+		require.Len(t, found, 2)
+		a, b := found["multi@"+configOf(t, one)], found["multi@"+configOf(t, two)]
+		require.JSONEq(t, `["a","all"]`, string(a.ImageTags))
+		require.JSONEq(t, `["all","b"]`, string(b.ImageTags))
+		for index, in := range map[v1.ImageIndex]models.Asset{inner: a, outer: b} {
+			d, err := index.Digest()
+			require.NoError(t, err)
+			require.Contains(t, string(in.Digests), d.String())
+		}
+	})
+}
+
+// TestScanOfAnIndexThatNeverEnds: indexes in indexes are as many as a registry likes.
+func TestScanOfAnIndexThatNeverEnds(t *testing.T) {
+	s, org := onSQLite(t)
+	address := startRegistry(t, nil)
+	img := push(t, address, "deep:image", nil)
+	index := mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: img})
+	for range 10 {
+		index = mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: index})
+	}
+	pushIndex(t, address, "deep:index", index)
+	err := (&Scanner{Store: s, Network: loopback}).Scan(t.Context(), models.NewID(), putRegistry(t, s, org, address), nil)
+	var failed *ScanError
+	require.ErrorAs(t, err, &failed)
+	require.Contains(t, failed.Reason, "indexes in one another")
+	require.Len(t, assetsOf(t, s, org), 1)
+}
+
+// TestScanCountsATagOnce: an index that lists an image twice, as those do that have it in two compressions, is one tag.
+func TestScanCountsATagOnce(t *testing.T) {
+	s, org := onSQLite(t)
+	address := startRegistry(t, nil)
+	img := push(t, address, "twice:a", nil)
+	again := mutate.Annotations(img, map[string]string{"compression": "other"}).(v1.Image)
+	require.Equal(t, configOf(t, img), configOf(t, again))
+	pushIndex(t, address, "twice:both", mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: img}, mutate.IndexAddendum{Add: again}))
+	require.NoError(t, (&Scanner{Store: s, Network: loopback}).Scan(t.Context(), models.NewID(), putRegistry(t, s, org, address), nil))
+	a := assetsOf(t, s, org)["twice@"+configOf(t, img)]
+	require.JSONEq(t, `["a","both"]`, string(a.ImageTags))
+	require.Equal(t, 2, a.TotalImageTags)
+}
+
+// TestScanOfNamesThatCannotBeStored: what a registry calls its repositories, tags and errors is for it to say.
+func TestScanOfNamesThatCannotBeStored(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *models.Store, org *models.Organization) {
+		bad := atomic.Bool{}
+		address := startRegistry(t, func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case bad.Load() && r.URL.Path == "/v2/_catalog":
+					fmt.Fprint(w, `{"repositories":["aa/good","evil\u0000name","evil\ud800name","`+strings.Repeat("x", 100_000)+`","zz/good"]}`)
+				case bad.Load() && r.URL.Path == "/v2/zz/good/tags/list":
+					w.WriteHeader(http.StatusBadRequest)
+					fmt.Fprint(w, `{"errors":[{"code":"UNKNOWN","message":"\u0000\u001b[31m"}]}`)
+				default:
+					next.ServeHTTP(w, r)
+				}
+			})
+		})
+		push(t, address, "aa/good:1", nil)
+		bad.Store(true)
+		id := models.NewID()
+		err := (&Scanner{Store: s, Network: loopback}).Scan(t.Context(), id, putRegistry(t, s, org, address), nil)
+		var failed *ScanError
+		require.ErrorAs(t, err, &failed)
+		require.NotContains(t, failed.Reason, "\x00")
+		require.Len(t, assetsOf(t, s, org), 1)
+		p, err := s.AssetScanByID(t.Context(), id)
+		require.NoError(t, err)
+		require.EqualValues(t, 4, p.Failures)
+		require.EqualValues(t, 2, p.RepositoriesDone)
+		require.Less(t, len(p.Position), 1000)
+	})
+}
+
+// TestScanOfImagesThatAreTooOld: manifests of the first schema tell nothing of a config, and say nothing of the tags behind
+// them: however many there are, the others are read.
+func TestScanOfImagesThatAreTooOld(t *testing.T) {
+	s, org := onSQLite(t)
+	address := startRegistry(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case r.URL.Path == "/v2/old/tags/list":
+				tags := []string{}
+				for i := range 30 {
+					tags = append(tags, fmt.Sprintf(`"a%02d"`, i))
+				}
+				fmt.Fprint(w, `{"name":"old","tags":[`+strings.Join(tags, ",")+`,"new"]}`)
+			case strings.HasPrefix(r.URL.Path, "/v2/old/manifests/a"):
+				body := fmt.Sprintf(`{"schemaVersion":1,"name":"old","tag":%q,"fsLayers":[],"history":[]}`, r.URL.Path)
+				w.Header().Set("Content-Type", "application/vnd.docker.distribution.manifest.v1+prettyjws")
+				w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+				w.Header().Set("Docker-Content-Digest", fmt.Sprintf("sha256:%064s", r.URL.Path[len("/v2/old/manifests/a"):]))
+				fmt.Fprint(w, body)
+			default:
+				next.ServeHTTP(w, r)
+			}
+		})
+	})
+	push(t, address, "old:new", nil)
+	err := (&Scanner{Store: s, Network: loopback}).Scan(t.Context(), models.NewID(), putRegistry(t, s, org, address), nil)
+	var failed *ScanError
+	require.ErrorAs(t, err, &failed)
+	require.Contains(t, failed.Reason, "30 repositories or images")
+	require.Contains(t, failed.Reason, "schema")
+	require.Len(t, assetsOf(t, s, org), 1)
+}
+
+// TestScanOfACatalogThatIsBehind: what it lists and the registry does not have any more is no failure, and however much it
+// is the rest is read. Who names a repository hears that it is not there.
+func TestScanOfACatalogThatIsBehind(t *testing.T) {
+	s, org := onSQLite(t)
+	address := startRegistry(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case r.URL.Path == "/v2/_catalog":
+				gone := []string{}
+				for i := range 30 {
+					gone = append(gone, fmt.Sprintf(`"gone-%02d"`, i))
+				}
+				fmt.Fprint(w, `{"repositories":[`+strings.Join(gone, ",")+`,"null","team/api"]}`)
+			case strings.HasPrefix(r.URL.Path, "/v2/gone-"):
+				w.WriteHeader(http.StatusNotFound)
+				fmt.Fprint(w, `{"errors":[{"code":"NAME_UNKNOWN","message":"repository name not known to registry"}]}`)
+			case r.URL.Path == "/v2/null/tags/list":
+				fmt.Fprint(w, `{"name":"null","tags":null}`)
+			default:
+				next.ServeHTTP(w, r)
+			}
+		})
+	})
+	push(t, address, "team/api:1", nil)
+	require.NoError(t, (&Scanner{Store: s, Network: loopback}).Scan(t.Context(), models.NewID(), putRegistry(t, s, org, address), nil))
+	require.Len(t, assetsOf(t, s, org), 1)
+	var failed *ScanError
+	require.ErrorAs(t, (&Scanner{Store: s, Network: loopback}).Scan(t.Context(), models.NewID(), putRegistry(t, s, org, address, "gone-01"), nil), &failed)
+	require.Contains(t, failed.Reason, "gone-01")
+}
+
+// TestScanWaitsWhenItIsTold: a registry that limits how often it is asked says when to ask again.
+func TestScanWaitsWhenItIsTold(t *testing.T) {
+	s, org := onSQLite(t)
+	var refused atomic.Int64
+	wait := atomic.Value{}
+	wait.Store("0")
+	address := startRegistry(t, func(next http.Handler) http.Handler {
+		asked := map[string]int{}
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, "/v2/team/api/") {
+				if asked[r.URL.Path]++; asked[r.URL.Path]%2 == 1 || wait.Load() != "0" {
+					refused.Add(1)
+					w.Header().Set("Retry-After", wait.Load().(string))
+					w.WriteHeader(http.StatusTooManyRequests)
+					return
+				}
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	push(t, address, "team/api:1", nil)
+	refused.Store(0)
+	r := putRegistry(t, s, org, address)
+	require.NoError(t, (&Scanner{Store: s, Network: loopback}).Scan(t.Context(), models.NewID(), r, nil))
+	require.EqualValues(t, 3, refused.Load(), "tags, manifest, config")
+	require.Len(t, assetsOf(t, s, org), 1)
+	// Hours are too long.
+	wait.Store("21600")
+	var failed *ScanError
+	require.ErrorAs(t, (&Scanner{Store: s, Network: loopback}).Scan(t.Context(), models.NewID(), r, nil), &failed)
+	require.Contains(t, failed.Reason, "429")
+}
+
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for text, want := range map[string]time.Duration{"7": 7 * time.Second, "-7": 0, "Fri, 02 Jan 2026 03:04:15 GMT": 10 * time.Second, "Fri, 02 Jan 2026 03:04:00 GMT": 0, "99999999999": 1 << 30 * time.Second} {
+		got, ok := retryAfter(text, now)
+		require.True(t, ok, text)
+		require.Equal(t, want, got, text)
+	}
+	for _, text := range []string{"", "soon", "1.5"} {
+		_, ok := retryAfter(text, now)
+		require.False(t, ok, text)
+	}
+}
