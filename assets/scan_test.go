@@ -97,6 +97,48 @@ func startRegistry(t *testing.T, wrap func(http.Handler) http.Handler) string {
 	return s.URL
 }
 
+// answering is what a bad registry does with a request; true where it has answered.
+type answering func(w http.ResponseWriter, r *http.Request) bool
+
+// startBadRegistry gives the address of a registry in which answer comes first, once bad is set.
+func startBadRegistry(t *testing.T, answer answering) (address string, bad *atomic.Bool) {
+	bad = &atomic.Bool{}
+	return startRegistry(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !bad.Load() || !answer(w, r) {
+				next.ServeHTTP(w, r)
+			}
+		})
+	}), bad
+}
+
+// at answers what asks for a path.
+func at(path string, answer http.HandlerFunc) answering {
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != path {
+			return false
+		}
+		answer(w, r)
+		return true
+	}
+}
+
+// below answers what asks for a path that begins with prefix.
+func below(prefix string, answer http.HandlerFunc) answering {
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasPrefix(r.URL.Path, prefix) {
+			return false
+		}
+		answer(w, r)
+		return true
+	}
+}
+
+func missing(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }
+
+// silent does not answer until nobody waits any more.
+func silent(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+
 // push puts an image of one small layer into a registry.
 func push(t *testing.T, registry, reference string, labels map[string]string) v1.Image {
 	t.Helper()
@@ -200,21 +242,17 @@ func TestScanReadsARegistry(t *testing.T) {
 // TestScanWithCredentials: a registry that wants a password gets the sealed one, and no error shows it.
 func TestScanWithCredentials(t *testing.T) {
 	s, org := onSQLite(t)
-	open := atomic.Bool{}
-	open.Store(true)
-	address := startRegistry(t, func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			user, password, _ := r.BasicAuth()
-			if !open.Load() && (user != "robot" || password != "s3cret-canary") {
-				w.Header().Set("WWW-Authenticate", `Basic realm="registry"`)
-				w.WriteHeader(http.StatusUnauthorized)
-				return
-			}
-			next.ServeHTTP(w, r)
-		})
+	address, locked := startBadRegistry(t, func(w http.ResponseWriter, r *http.Request) bool {
+		user, password, _ := r.BasicAuth()
+		if user == "robot" && password == "s3cret-canary" {
+			return false
+		}
+		w.Header().Set("WWW-Authenticate", `Basic realm="registry"`)
+		w.WriteHeader(http.StatusUnauthorized)
+		return true
 	})
 	push(t, address, "team/api:1.0", nil)
-	open.Store(false)
+	locked.Store(true)
 	scanner := &Scanner{Store: s, Network: loopback}
 	r := &models.AssetRegistry{OrganizationID: org.ID, Name: "hub", URL: address, Username: "robot"}
 	good, bad := "s3cret-canary", "wrong-canary"
@@ -241,169 +279,87 @@ func TestScanOfBadRegistries(t *testing.T) {
 	limits := ScanLimits{Response: 64 << 10, Pages: 5, Tags: 50, Repositories: 50, Request: time.Second, Failures: 3}
 	tagsOf := func(repository string) string { return "/v2/" + repository + "/tags/list" }
 	for name, c := range map[string]struct {
-		answer func(w http.ResponseWriter, r *http.Request) bool // true where it answered
+		answer answering
 		reason string
 		kept   int
 	}{
-		"slow": {func(w http.ResponseWriter, r *http.Request) bool {
-			if r.URL.Path == tagsOf("zz/bad") {
-				<-r.Context().Done()
-				return true
-			}
-			return false
-		}, "did not answer in time", 1},
-		"slow body": {func(w http.ResponseWriter, r *http.Request) bool {
-			if r.URL.Path == tagsOf("zz/bad") {
-				fmt.Fprint(w, `{"tags":[`)
-				w.(http.Flusher).Flush()
-				<-r.Context().Done()
-				return true
-			}
-			return false
-		}, "did not answer in time", 1},
-		"huge manifest by length": {func(w http.ResponseWriter, r *http.Request) bool {
-			if strings.HasPrefix(r.URL.Path, "/v2/zz/bad/manifests/") {
-				w.Header().Set("Content-Length", "1073741824")
-				w.WriteHeader(200)
-				return true
-			}
-			return false
-		}, "over the limit", 1},
-		"huge manifest in pieces": {func(w http.ResponseWriter, r *http.Request) bool {
-			if strings.HasPrefix(r.URL.Path, "/v2/zz/bad/manifests/") {
-				for range 1000 {
-					if _, err := w.Write([]byte(strings.Repeat(" ", 4096))); err != nil {
-						return true
-					}
-				}
-				return true
-			}
-			return false
-		}, "over the limit", 1},
-		"huge config": {func(w http.ResponseWriter, r *http.Request) bool {
-			if strings.HasPrefix(r.URL.Path, "/v2/zz/bad/manifests/") {
-				w.Header().Set("Content-Type", "application/vnd.docker.distribution.manifest.v2+json")
-				fmt.Fprintf(w, `{"schemaVersion":2,"mediaType":"application/vnd.docker.distribution.manifest.v2+json","config":{"mediaType":"application/vnd.docker.container.image.v1+json","size":1073741824,"digest":"sha256:%064d"},"layers":[]}`, 1)
-				return true
-			}
-			return false
-		}, "over the limit", 1},
-		"endless tags": {func(w http.ResponseWriter, r *http.Request) bool {
-			if r.URL.Path == tagsOf("zz/bad") {
-				w.Header().Set("Link", `<`+tagsOf("zz/bad")+`?last=x>; rel="next"`)
-				fmt.Fprint(w, `{"tags":[]}`)
-				return true
-			}
-			return false
-		}, "more than 5 pages", 1},
-		"a page of tags without an end": {func(w http.ResponseWriter, r *http.Request) bool {
-			if r.URL.Path == tagsOf("zz/bad") {
-				fmt.Fprint(w, `{"tags":["good"`)
-				for {
-					if _, err := fmt.Fprint(w, strings.Repeat(`,"good"`, 1000)); err != nil {
-						return true
-					}
+		"slow": {at(tagsOf("zz/bad"), silent), "did not answer in time", 1},
+		"slow body": {at(tagsOf("zz/bad"), func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprint(w, `{"tags":[`)
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		}), "did not answer in time", 1},
+		"huge manifest by length": {below("/v2/zz/bad/manifests/", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1073741824")
+			w.WriteHeader(200)
+		}), "over the limit", 1},
+		"huge manifest in pieces": {below("/v2/zz/bad/manifests/", func(w http.ResponseWriter, _ *http.Request) {
+			for range 1000 {
+				if _, err := w.Write([]byte(strings.Repeat(" ", 4096))); err != nil {
+					return
 				}
 			}
-			return false
-		}, "over the limit", 1},
-		"a catalog without an end": {func(w http.ResponseWriter, r *http.Request) bool {
-			if r.URL.Path == "/v2/_catalog" {
-				fmt.Fprint(w, `{"repositories":["aa/good"`)
-				for {
-					if _, err := fmt.Fprint(w, strings.Repeat(`,"aa/good"`, 1000)); err != nil {
-						return true
-					}
+		}), "over the limit", 1},
+		"huge config": {below("/v2/zz/bad/manifests/", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/vnd.docker.distribution.manifest.v2+json")
+			fmt.Fprintf(w, `{"schemaVersion":2,"mediaType":"application/vnd.docker.distribution.manifest.v2+json","config":{"mediaType":"application/vnd.docker.container.image.v1+json","size":1073741824,"digest":"sha256:%064d"},"layers":[]}`, 1)
+		}), "over the limit", 1},
+		"endless tags": {at(tagsOf("zz/bad"), func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Link", `<`+tagsOf("zz/bad")+`?last=x>; rel="next"`)
+			fmt.Fprint(w, `{"tags":[]}`)
+		}), "more than 5 pages", 1},
+		"a page of tags without an end": {at(tagsOf("zz/bad"), func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprint(w, `{"tags":["good"`)
+			for {
+				if _, err := fmt.Fprint(w, strings.Repeat(`,"good"`, 1000)); err != nil {
+					return
 				}
 			}
-			return false
-		}, "the list of repositories could not be read", 0},
-		"too many tags": {func(w http.ResponseWriter, r *http.Request) bool {
-			if r.URL.Path == tagsOf("zz/bad") {
-				fmt.Fprint(w, `{"tags":["`+strings.Join(slices.Repeat([]string{"good"}, 60), `","`)+`"]}`)
-				return true
+		}), "over the limit", 1},
+		"a catalog without an end": {at("/v2/_catalog", func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprint(w, `{"repositories":["aa/good"`)
+			for {
+				if _, err := fmt.Fprint(w, strings.Repeat(`,"aa/good"`, 1000)); err != nil {
+					return
+				}
 			}
-			return false
-		}, "more than 50 tags", 2},
-		"redirect to a private address": {func(w http.ResponseWriter, r *http.Request) bool {
-			if strings.HasPrefix(r.URL.Path, "/v2/zz/bad/manifests/") {
-				http.Redirect(w, r, metadata, http.StatusTemporaryRedirect)
-				return true
-			}
-			return false
-		}, "169.254.169.254", 1},
-		"token service at a private address": {func(w http.ResponseWriter, r *http.Request) bool {
-			if strings.HasPrefix(r.URL.Path, "/v2/zz/bad/") {
-				w.Header().Set("WWW-Authenticate", `Bearer realm="`+metadata+`",service="x"`)
-				w.WriteHeader(http.StatusUnauthorized)
-				return true
-			}
-			return false
-		}, "", 1},
-		"link to another host": {func(w http.ResponseWriter, r *http.Request) bool {
-			if r.URL.Path == tagsOf("zz/bad") {
-				w.Header().Set("Link", `<http://[::1]:`+innerURL.Port()+`/v2/>; rel="next"`)
-				fmt.Fprint(w, `{"tags":[]}`)
-				return true
-			}
-			return false
-		}, "", 1},
-		"not JSON": {func(w http.ResponseWriter, r *http.Request) bool {
-			if r.URL.Path == tagsOf("zz/bad") {
-				fmt.Fprint(w, "<html>\x1b[31mred</html>")
-				return true
-			}
-			return false
-		}, "", 1},
-		"wrong digest": {func(w http.ResponseWriter, r *http.Request) bool {
-			if strings.HasPrefix(r.URL.Path, "/v2/zz/bad/blobs/") {
-				fmt.Fprint(w, `{}`)
-				return true
-			}
-			return false
-		}, "", 1},
-		"server error": {func(w http.ResponseWriter, r *http.Request) bool {
-			if strings.HasPrefix(r.URL.Path, "/v2/zz/bad/") {
-				w.WriteHeader(http.StatusInternalServerError)
-				return true
-			}
-			return false
-		}, "", 1},
-		"endless catalog": {func(w http.ResponseWriter, r *http.Request) bool {
-			if r.URL.Path == "/v2/_catalog" {
-				w.Header().Set("Link", `</v2/_catalog?last=x>; rel="next"`)
-				fmt.Fprint(w, `{"repositories":["aa/good"]}`)
-				return true
-			}
-			return false
-		}, "more than 5 pages", 1},
-		"no catalog": {func(w http.ResponseWriter, r *http.Request) bool {
-			if r.URL.Path == "/v2/_catalog" {
-				w.WriteHeader(http.StatusNotFound)
-				return true
-			}
-			return false
-		}, "the list of repositories could not be read", 0},
-		"names that are no repositories": {func(w http.ResponseWriter, r *http.Request) bool {
-			if r.URL.Path == "/v2/_catalog" {
-				fmt.Fprint(w, `{"repositories":["aa/good","../../etc","zz/BAD"," "]}`)
-				return true
-			}
-			return false
-		}, "no repository can have", 1},
+		}), "the list of repositories could not be read", 0},
+		"too many tags": {at(tagsOf("zz/bad"), func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprint(w, `{"tags":["`+strings.Join(slices.Repeat([]string{"good"}, 60), `","`)+`"]}`)
+		}), "more than 50 tags", 2},
+		"redirect to a private address": {below("/v2/zz/bad/manifests/", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, metadata, http.StatusTemporaryRedirect)
+		}), "169.254.169.254", 1},
+		"token service at a private address": {below("/v2/zz/bad/", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="`+metadata+`",service="x"`)
+			w.WriteHeader(http.StatusUnauthorized)
+		}), "", 1},
+		"link to another host": {at(tagsOf("zz/bad"), func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Link", `<http://[::1]:`+innerURL.Port()+`/v2/>; rel="next"`)
+			fmt.Fprint(w, `{"tags":[]}`)
+		}), "", 1},
+		"not JSON": {at(tagsOf("zz/bad"), func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprint(w, "<html>\x1b[31mred</html>")
+		}), "", 1},
+		"wrong digest": {below("/v2/zz/bad/blobs/", func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprint(w, `{}`)
+		}), "", 1},
+		"server error": {below("/v2/zz/bad/", func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusInternalServerError)
+		}), "", 1},
+		"endless catalog": {at("/v2/_catalog", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Link", `</v2/_catalog?last=x>; rel="next"`)
+			fmt.Fprint(w, `{"repositories":["aa/good"]}`)
+		}), "more than 5 pages", 1},
+		"no catalog": {at("/v2/_catalog", missing), "the list of repositories could not be read", 0},
+		"names that are no repositories": {at("/v2/_catalog", func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprint(w, `{"repositories":["aa/good","../../etc","zz/BAD"," "]}`)
+		}), "no repository can have", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, org := onSQLite(t)
-			bad := atomic.Bool{}
-			address := startRegistry(t, func(next http.Handler) http.Handler {
-				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					if bad.Load() && c.answer(w, r) {
-						return
-					}
-					next.ServeHTTP(w, r)
-				})
-			})
+			address, bad := startBadRegistry(t, c.answer)
 			push(t, address, "aa/good:1", nil)
 			push(t, address, "zz/bad:good", nil)
 			bad.Store(true)
@@ -479,16 +435,7 @@ func TestRegistriesAreChecked(t *testing.T) {
 // called goes with the first scan that read its repository whole.
 func TestScanTakesMovedTagsAway(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, s *models.Store, org *models.Organization) {
-		broken := atomic.Bool{}
-		address := startRegistry(t, func(next http.Handler) http.Handler {
-			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if broken.Load() && strings.HasSuffix(r.URL.Path, "/manifests/old") {
-					w.WriteHeader(http.StatusNotFound)
-					return
-				}
-				next.ServeHTTP(w, r)
-			})
-		})
+		address, broken := startBadRegistry(t, at("/v2/team/api/manifests/old", missing))
 		first, neighbour := push(t, address, "team/api:latest", nil), push(t, address, "team/api-v2:latest", nil)
 		push(t, address, "team/api:old", nil)
 		r := putRegistry(t, s, org, address)
@@ -521,17 +468,10 @@ func TestScanTakesMovedTagsAway(t *testing.T) {
 func TestScanLeavesARepositoryThatFails(t *testing.T) {
 	s, org := onSQLite(t)
 	var asked atomic.Int64
-	bad := atomic.Bool{}
-	address := startRegistry(t, func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if bad.Load() && strings.Contains(r.URL.Path, "/team/api/manifests/slow") {
-				asked.Add(1)
-				<-r.Context().Done()
-				return
-			}
-			next.ServeHTTP(w, r)
-		})
-	})
+	address, bad := startBadRegistry(t, below("/v2/team/api/manifests/slow", func(_ http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		<-r.Context().Done()
+	}))
 	img := push(t, address, "team/api:good", nil)
 	for i := range 30 {
 		pushImage(t, address, fmt.Sprintf("team/api:slow-%02d", i), img)
@@ -549,16 +489,7 @@ func TestScanLeavesARepositoryThatFails(t *testing.T) {
 // TestScanOfASlowRepositoryEnds: one that answers every request, but slowly, is left in time.
 func TestScanOfASlowRepositoryEnds(t *testing.T) {
 	s, org := onSQLite(t)
-	slow := atomic.Bool{}
-	address := startRegistry(t, func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if slow.Load() && strings.Contains(r.URL.Path, "/team/api/manifests/slow") {
-				<-r.Context().Done()
-				return
-			}
-			next.ServeHTTP(w, r)
-		})
-	})
+	address, slow := startBadRegistry(t, below("/v2/team/api/manifests/slow", silent))
 	push(t, address, "team/api:good", nil)
 	push(t, address, "team/api:slow", nil)
 	push(t, address, "team/api:tail", nil)
@@ -574,16 +505,7 @@ func TestScanOfASlowRepositoryEnds(t *testing.T) {
 // TestScanGoesOnAfterTagsThatAreMissing: a tag whose manifest was removed says nothing of the others.
 func TestScanGoesOnAfterTagsThatAreMissing(t *testing.T) {
 	s, org := onSQLite(t)
-	bad := atomic.Bool{}
-	address := startRegistry(t, func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if bad.Load() && strings.HasSuffix(r.URL.Path, "/manifests/a-gone") {
-				w.WriteHeader(http.StatusNotFound)
-				return
-			}
-			next.ServeHTTP(w, r)
-		})
-	})
+	address, bad := startBadRegistry(t, at("/v2/team/api/manifests/a-gone", missing))
 	push(t, address, "team/api:a-gone", nil)
 	push(t, address, "team/api:here", nil)
 	bad.Store(true)
