@@ -15,36 +15,26 @@ func TestR7PipelinesThatWaitForEachOther(t *testing.T) {
 		ctx := t.Context()
 		h := newShop(t, s)
 		h.limit(1, BusyQueue)
-		other := &Pipeline{ProjectID: h.project.ID, Name: "other", ProjectName: "shop"}
-		require.NoError(t, s.CreatePipeline(ctx, other))
-		_, err := s.SetLimits(ctx, KindPipeline, other.ID, h.pipeline.Limits)
-		require.NoError(t, err)
-		other.Limits = h.pipeline.Limits
-		ship, run := h.pipeline, func(p *Pipeline, under *Execution) *Execution {
-			h.pipeline = p
-			e, err := h.trigger(KindPipeline, under)
-			require.NoError(t, err)
-			h.claim(e)
-			return e
-		}
+		ship := h.pipeline
+		other := h.newPipeline("other", ship.Limits)
 		find := func() *Deadlock {
 			d, err := s.FindDeadlock(ctx)
 			require.NoError(t, err)
 			return d
 		}
-		ship1, other1 := run(ship, nil), run(other, nil)
-		other2 := run(other, ship1)
+		ship1, other1 := h.run(ship, nil), h.run(other, nil)
+		h.run(other, ship1)
 		require.Nil(t, find(), "other #1 will end")
-		waits := run(ship, nil)
+		h.run(ship, nil)
 		require.Nil(t, find(), "what is no part of another holds nobody up")
-		ship3 := run(ship, other1)
+		ship3 := h.run(ship, other1)
 		d := find()
 		require.Equal(t, ship3.ID, d.ExecutionID)
 		require.Equal(t, "it would wait for ever: pipeline 'ship' #3 waits for the place of pipeline 'ship' #1, of which pipeline 'other' #2 is a part; "+
 			"pipeline 'other' #2 waits for the place of pipeline 'other' #1, of which pipeline 'ship' #3 is a part", d.Reason)
 
 		// With a second place that nobody in the ring has, both go on in the end.
-		_, err = s.SetLimits(ctx, KindPipeline, other.ID, Limits{MaxParallel: 2})
+		_, err := s.SetLimits(ctx, KindPipeline, other.ID, Limits{MaxParallel: 2})
 		require.NoError(t, err)
 		require.Nil(t, find())
 		_, err = s.SetLimits(ctx, KindPipeline, other.ID, Limits{MaxParallel: 1})
@@ -54,8 +44,6 @@ func TestR7PipelinesThatWaitForEachOther(t *testing.T) {
 		_, err = s.RequestCancel(ctx, ship1.ID, "ann", nil)
 		require.NoError(t, err)
 		require.Nil(t, find())
-		_ = waits
-		_ = other2
 	})
 }
 
@@ -90,15 +78,7 @@ func TestR7CancelledPipelinesThatCleanUpWaitForEachOther(t *testing.T) {
 		h := newShop(t, s)
 		h.limit(1, BusyQueue)
 		ship := h.pipeline
-		pipeline := func(name string, l Limits) *Pipeline {
-			p := &Pipeline{ProjectID: h.project.ID, Name: name, ProjectName: "shop"}
-			require.NoError(t, s.CreatePipeline(ctx, p))
-			_, err := s.SetLimits(ctx, KindPipeline, p.ID, l)
-			require.NoError(t, err)
-			p.Limits = l
-			return p
-		}
-		other, above, between := pipeline("other", ship.Limits), pipeline("above", Limits{}), pipeline("between", Limits{})
+		other, above, between := h.newPipeline("other", ship.Limits), h.newPipeline("above", Limits{}), h.newPipeline("between", Limits{})
 		for _, test := range []struct {
 			name     string
 			cleans   []string      // those whose only phase cleans up
@@ -124,10 +104,7 @@ func TestR7CancelledPipelinesThatCleanUpWaitForEachOther(t *testing.T) {
 				run := func(name string, p *Pipeline, under *Execution) *Execution {
 					d := *p
 					d.Phases = []PipelinePhase{{RunAlways: slices.Contains(test.cleans, name)}}
-					h.pipeline = &d
-					e, err := h.trigger(KindPipeline, under)
-					require.NoError(t, err)
-					h.claim(e)
+					e := h.run(&d, under)
 					open = append(open, e)
 					c.move(time.Second)
 					return e
@@ -175,13 +152,8 @@ func TestR7TimeLimitsEndWhatWaits(t *testing.T) {
 		ctx := t.Context()
 		h := newShop(t, s)
 		h.limit(1, BusyQueue)
-		other, above := &Pipeline{ProjectID: h.project.ID, Name: "other", ProjectName: "shop"}, &Pipeline{ProjectID: h.project.ID, Name: "above", ProjectName: "shop"}
-		for _, p := range []*Pipeline{other, above} {
-			require.NoError(t, s.CreatePipeline(ctx, p))
-		}
-		_, err := s.SetLimits(ctx, KindPipeline, other.ID, h.pipeline.Limits)
-		require.NoError(t, err)
-		other.Limits = h.pipeline.Limits
+		ship := h.pipeline
+		other, above := h.newPipeline("other", ship.Limits), h.newPipeline("above", Limits{})
 		// Each in the ring has the place that the part of the other waits for. The names are those of whose snapshots are
 		// limited, and of those that have one phase, which cleans up.
 		ring := func(limited, cleans string) *Deadlock {
@@ -194,19 +166,14 @@ func TestR7TimeLimitsEndWhatWaits(t *testing.T) {
 				if name == cleans {
 					d.Phases = []PipelinePhase{{RunAlways: true}}
 				}
-				h.pipeline = &d
-				e, err := h.trigger(KindPipeline, under)
-				require.NoError(t, err)
-				h.claim(e)
+				e := h.run(&d, under)
 				open = append(open, e)
 				return e
 			}
-			ship := *h.pipeline
 			top := run("top", above, nil)
-			holdsShip, holdsOther := run("holder", &ship, top), run("other", other, nil)
+			holdsShip, holdsOther := run("holder", ship, top), run("other", other, nil)
 			run("waiter", other, holdsShip)
-			run("last", &ship, holdsOther)
-			h.pipeline = &ship
+			run("last", ship, holdsOther)
 			d, err := s.FindDeadlock(ctx)
 			require.NoError(t, err)
 			if d != nil {
@@ -246,26 +213,11 @@ func TestR7WhoWaitsForADeadlockIsLeft(t *testing.T) {
 		h := newShop(t, s)
 		h.limit(1, BusyQueue)
 		ship := h.pipeline
-		pipeline := func(name string, l Limits) *Pipeline {
-			p := &Pipeline{ProjectID: h.project.ID, Name: name, ProjectName: "shop"}
-			require.NoError(t, s.CreatePipeline(ctx, p))
-			_, err := s.SetLimits(ctx, KindPipeline, p.ID, l)
-			require.NoError(t, err)
-			p.Limits = l
-			return p
-		}
-		other, above := pipeline("other", ship.Limits), pipeline("above", Limits{})
-		run := func(p *Pipeline, under *Execution) *Execution {
-			h.pipeline = p
-			e, err := h.trigger(KindPipeline, under)
-			require.NoError(t, err)
-			h.claim(e)
-			return e
-		}
-		ship1, other1, above1 := run(ship, nil), run(other, nil), run(above, nil)
-		run(other, ship1)
-		last := run(ship, other1)
-		waits := run(ship, above1)
+		other, above := h.newPipeline("other", ship.Limits), h.newPipeline("above", Limits{})
+		ship1, other1, above1 := h.run(ship, nil), h.run(other, nil), h.run(above, nil)
+		h.run(other, ship1)
+		last := h.run(ship, other1)
+		waits := h.run(ship, above1)
 		d, err := s.FindDeadlock(ctx)
 		require.NoError(t, err)
 		require.Equal(t, last.ID, d.ExecutionID)

@@ -78,6 +78,29 @@ func (h *shop) trigger(kind string, under *Execution) (*Execution, error) {
 	return e, err
 }
 
+// newPipeline adds a pipeline to the shop's own.
+func (h *shop) newPipeline(name string, l Limits) *Pipeline {
+	h.t.Helper()
+	p := &Pipeline{ProjectID: h.project.ID, Name: name, ProjectName: h.project.Name}
+	require.NoError(h.t, h.s.CreatePipeline(h.t.Context(), p))
+	_, err := h.s.SetLimits(h.t.Context(), KindPipeline, p.ID, l)
+	require.NoError(h.t, err)
+	p.Limits = l
+	return p
+}
+
+// run triggers an execution of a pipeline, a part of another one's where under is that, and claims it.
+func (h *shop) run(p *Pipeline, under *Execution) *Execution {
+	h.t.Helper()
+	mine := h.pipeline
+	h.pipeline = p
+	e, err := h.trigger(KindPipeline, under)
+	h.pipeline = mine
+	require.NoError(h.t, err)
+	h.claim(e)
+	return e
+}
+
 func (h *shop) triggered(kind string) *Execution {
 	h.t.Helper()
 	e, err := h.trigger(kind, nil)
