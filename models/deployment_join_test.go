@@ -16,6 +16,45 @@ import (
 	"slipway/internal/testenv"
 )
 
+// progress is what a client writes while a version is being deployed.
+func progress(s *Store, version string) *state.Deployment {
+	d := &state.Deployment{Release: "shop/web"}
+	stage := d.EnsureStage(state.StageDeploy)
+	stage.Version, stage.Status = version, &state.Status{Code: state.RunningMainStep, UpdatedAt: s.Now()}
+	return d
+}
+
+// beginJoin lets somebody else's statement be under way in the shop's environment, one that is never late.
+func (h *shop) beginJoin() *deploymentStatement {
+	j := h.s.joins
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	q := &deploymentQueue{}
+	j.queues[h.env.ID] = q
+	theirs := j.begin(h.s, q, []*deploymentWrite{{row: deployment{EnvironmentID: h.env.ID}}})
+	theirs.timer.Stop()
+	return theirs
+}
+
+// joining is how many writes wait in the shop's environment; -1 where no statement is under way for which they could.
+func (h *shop) joining() int {
+	h.s.joins.mu.Lock()
+	defer h.s.joins.mu.Unlock()
+	if q := h.s.joins.queues[h.env.ID]; q != nil {
+		return len(q.waiting)
+	}
+	return -1
+}
+
+// awaitJoining waits until n writes wait.
+func (h *shop) awaitJoining(ctx context.Context, n int) {
+	h.t.Helper()
+	for h.joining() < n {
+		require.NoError(h.t, ctx.Err())
+		runtime.Gosched()
+	}
+}
+
 // Writes that come at the same time are written together, and each is answered for itself.
 func TestWritesOfProgressAreJoined(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, s *Store, _ *clock) {
@@ -24,12 +63,6 @@ func TestWritesOfProgressAreJoined(t *testing.T) {
 		}
 		ctx := t.Context()
 		h := newShop(t, s)
-		progress := func(version string) *state.Deployment {
-			d := &state.Deployment{Release: "shop/web"}
-			stage := d.EnsureStage(state.StageDeploy)
-			stage.Version, stage.Status = version, &state.Status{Code: state.RunningMainStep, UpdatedAt: s.Now()}
-			return d
-		}
 		by := "ann"
 		put := func(ctx context.Context, environment, root, path, version string) error {
 			stage := state.StageDeploy
@@ -37,46 +70,23 @@ func TestWritesOfProgressAreJoined(t *testing.T) {
 			if path == "" {
 				names, stage = names[:1], ""
 			}
-			return s.PutDeployment(ctx, environment, root, names, stage, progress(version), by)
-		}
-		waiting := func() int {
-			s.joins.mu.Lock()
-			defer s.joins.mu.Unlock()
-			if q := s.joins.queues[h.env.ID]; q != nil {
-				return len(q.waiting)
-			}
-			return 0
-		}
-		queued := func(n int) {
-			t.Helper()
-			for waiting() < n {
-				require.NoError(t, ctx.Err())
-				runtime.Gosched()
-			}
+			return s.PutDeployment(ctx, environment, root, names, stage, progress(s, version), by)
 		}
 
-		// Somebody else's statement is under way, and not late.
-		s.joins.patience = time.Hour
-		underWay := func() *deploymentStatement {
-			s.joins.mu.Lock()
-			defer s.joins.mu.Unlock()
-			q := &deploymentQueue{}
-			s.joins.queues[h.env.ID] = q
-			return s.joins.begin(s, q, []*deploymentWrite{{row: deployment{EnvironmentID: h.env.ID}}})
-		}
-		theirs := underWay()
+		s.joins.patience = time.Hour // nothing is late
+		theirs := h.beginJoin()
 		errs := map[string]error{}
 		var mu sync.Mutex
 		var wg sync.WaitGroup
 		send := func(ctx context.Context, name, environment, root, path, version string) {
-			n := waiting()
+			n := h.joining()
 			wg.Go(func() {
 				err := put(ctx, environment, root, path, version)
 				mu.Lock()
 				errs[name] = err
 				mu.Unlock()
 			})
-			queued(n + 1)
+			h.awaitJoining(ctx, n+1)
 		}
 		for i := range 20 {
 			send(ctx, fmt.Sprint("nested", i), h.env.ID, "web", fmt.Sprint("part", i), "1")
@@ -87,7 +97,7 @@ func TestWritesOfProgressAreJoined(t *testing.T) {
 		given, giveUp := context.WithCancel(ctx)
 		send(given, "given up", h.env.ID, "never", "", "1")
 		giveUp()
-		for waiting() > 23 {
+		for h.joining() > 23 {
 			require.NoError(t, ctx.Err())
 			runtime.Gosched()
 		}
@@ -108,7 +118,7 @@ func TestWritesOfProgressAreJoined(t *testing.T) {
 		require.NotContains(t, e.Deployments, "never")
 
 		// One that cannot be written fails alone, and other environments wait for nobody.
-		theirs = underWay()
+		theirs = h.beginJoin()
 		other := &Environment{ProjectID: h.project.ID, Name: "other"}
 		require.NoError(t, s.CreateEnvironment(ctx, other))
 		require.NoError(t, put(ctx, other.ID, "web", "", "1"))
@@ -136,22 +146,7 @@ func TestWritesOfProgressGoPastARowThatIsHeld(t *testing.T) {
 		defer cancel()
 		h := newShop(t, s)
 		put := func(s *Store, root, version string) error {
-			d := &state.Deployment{Release: "shop/" + root}
-			stage := d.EnsureStage(state.StageDeploy)
-			stage.Version, stage.Status = version, &state.Status{Code: state.RunningMainStep, UpdatedAt: s.Now()}
-			return s.PutDeployment(ctx, h.env.ID, root, []string{root}, "", d, "ann")
-		}
-		waiting := func(n int) {
-			for {
-				s.joins.mu.Lock()
-				q := s.joins.queues[h.env.ID]
-				ok := q != nil && len(q.waiting) >= n
-				s.joins.mu.Unlock()
-				if ok || ctx.Err() != nil {
-					return
-				}
-				runtime.Gosched()
-			}
+			return s.PutDeployment(ctx, h.env.ID, root, []string{root}, "", progress(s, version), "ann")
 		}
 		held := func(while func()) {
 			require.NoError(t, s.Tx(ctx, func(tx *Store) error {
@@ -171,9 +166,9 @@ func TestWritesOfProgressGoPastARowThatIsHeld(t *testing.T) {
 		var first, second error
 		held(func() {
 			wg.Go(func() { first = put(s, "web", "1") })
-			waiting(0)
+			h.awaitJoining(ctx, 0)
 			wg.Go(func() { second = put(s, "web", "2") })
-			waiting(1)
+			h.awaitJoining(ctx, 1)
 			for i := range 3 {
 				require.NoError(t, put(s, "other", fmt.Sprint(i)))
 			}
@@ -188,12 +183,7 @@ func TestWritesOfProgressGoPastARowThatIsHeld(t *testing.T) {
 		// As many as come at once are joined, and parted over the one row.
 		errs := make([]error, 4)
 		held(func() {
-			s.joins.mu.Lock()
-			q := &deploymentQueue{}
-			s.joins.queues[h.env.ID] = q
-			theirs := s.joins.begin(s, q, []*deploymentWrite{{row: deployment{EnvironmentID: h.env.ID}}})
-			theirs.timer.Stop()
-			s.joins.mu.Unlock()
+			theirs := h.beginJoin()
 			var others sync.WaitGroup
 			for i, root := range []string{"a", "z", "web", "web"} {
 				in := &others
@@ -201,7 +191,7 @@ func TestWritesOfProgressGoPastARowThatIsHeld(t *testing.T) {
 					in = &wg
 				}
 				in.Go(func() { errs[i] = put(s, root, fmt.Sprint("joined", i)) })
-				waiting(i + 1)
+				h.awaitJoining(ctx, i+1)
 			}
 			s.joins.goOn(s, s.joins.end(s, theirs))
 			others.Wait()
@@ -288,11 +278,8 @@ func TestR4JoinedWritesUnderFaults(t *testing.T) {
 		wg.Go(func() {
 			for i := range 40 {
 				for {
-					d := &state.Deployment{}
-					stage := d.EnsureStage(state.StageDeploy)
-					stage.Version, stage.Status = fmt.Sprint(i), &state.Status{Code: state.RunningMainStep, UpdatedAt: s.Now()}
 					name := fmt.Sprint("app", c)
-					if s.PutDeployment(t.Context(), h.env.ID, name, []string{name}, "", d, "ann") == nil {
+					if s.PutDeployment(t.Context(), h.env.ID, name, []string{name}, "", progress(s, fmt.Sprint(i)), "ann") == nil {
 						break
 					}
 				}
