@@ -130,21 +130,17 @@ func (s *Service) page(ctx context.Context, q models.AssetQuery, list rsql.List,
 	}
 	q.Limit = p.Limit
 	out := &List{}
-	if count != "" {
-		n, err := s.store.CountAssets(ctx, q)
-		if err != nil {
-			return nil, err
-		}
-		out.Count = &n
-	}
 	if count == CountOnly {
-		return out, nil
+		n, err := s.store.CountAssets(ctx, q)
+		out.Count = &n
+		return out, err
 	}
+	q.Counted = count != ""
 	page, err := s.store.ListAssets(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	out.Assets = page.Assets
+	out.Assets, out.Count = page.Assets, page.Count
 	hasNext, hasPrev := around(p, page.More)
 	if n := len(page.Assets); n > 0 {
 		if hasNext {

@@ -28,6 +28,8 @@ type AssetQuery struct {
 	Backward bool
 	// Limit is the number of assets on a page.
 	Limit int
+	// Counted says that the whole list is to be counted as well, whatever its cursor and limit.
+	Counted bool
 }
 
 // SortOrdinal sorts the results of a search in the order in which they were found.
@@ -47,6 +49,8 @@ type AssetPage struct {
 	Ordinals []int64
 	// More says that the list goes on behind the page (before it, where it was read backward).
 	More bool
+	// Count is how many assets the whole list has; nil where that was not asked for.
+	Count *int64
 }
 
 // Cursor gives the place of the page's i-th asset under an order.
@@ -84,11 +88,10 @@ func (p *AssetPage) Cursor(sort rsql.Sort, i int) rsql.Cursor {
 // equal in all but the last two, and so on. Mostly the first two fill the page.
 func (s *Store) ListAssets(ctx context.Context, q AssetQuery) (*AssetPage, error) {
 	page := &AssetPage{}
-	if len(q.Organizations) == 0 {
-		return page, nil
-	}
-	if err := s.readPage(ctx, q, page); err != nil {
-		return nil, err
+	if len(q.Organizations) > 0 {
+		if err := s.readPage(ctx, q, page); err != nil {
+			return nil, err
+		}
 	}
 	if page.More = len(page.Assets) > q.Limit; page.More {
 		page.Assets = page.Assets[:q.Limit]
@@ -99,6 +102,18 @@ func (s *Store) ListAssets(ctx context.Context, q AssetQuery) (*AssetPage, error
 	if q.Backward {
 		slices.Reverse(page.Assets)
 		slices.Reverse(page.Ordinals)
+	}
+	switch {
+	case !q.Counted || page.Count != nil:
+	case q.After == nil && !page.More:
+		n := int64(len(page.Assets))
+		page.Count = &n
+	default:
+		n, err := s.CountAssets(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		page.Count = &n
 	}
 	return page, nil
 }
@@ -150,7 +165,8 @@ func (s *Store) listRange(ctx context.Context, q AssetQuery, page *AssetPage, ke
 	inner, outer := orderBy(keys, false), orderBy(keys, true)
 	query := "SELECT p.ordinal, " + s.assetColumns() + " FROM (SELECT assets.*, " + ordinal + " AS ordinal FROM " + from + " WHERE " + where +
 		" ORDER BY " + inner + " LIMIT ?) p LEFT JOIN asset_details d ON d.asset_id = p.id ORDER BY " + outer
-	return s.appendRows(ctx, q, page, query, append(args, limit))
+	_, err := s.appendRows(ctx, q, page, query, append(args, limit))
+	return err
 }
 
 // hasOrderedIndex says that an index has the whole list of each organization in order. In other orders, those of others
@@ -182,27 +198,32 @@ func (s *Store) listMerged(ctx context.Context, q AssetQuery, page *AssetPage, k
 	outer := orderBy(keys, true)
 	query := "SELECT p.ordinal, " + s.assetColumns() + " FROM (SELECT a.*, 0 AS ordinal FROM unnest(?::text[]) AS o(id) CROSS JOIN LATERAL (SELECT assets.* FROM assets WHERE " + where +
 		" ORDER BY " + orderBy(keys, false) + " LIMIT ?) a ORDER BY " + strings.ReplaceAll(outer, "p.", "a.") + " LIMIT ?) p LEFT JOIN asset_details d ON d.asset_id = p.id ORDER BY " + outer
-	return s.appendRows(ctx, q, page, query, args)
+	_, err := s.appendRows(ctx, q, page, query, args)
+	return err
 }
 
-// appendRows runs a query for assets with their ordinals and appends what it finds to the page.
-func (s *Store) appendRows(ctx context.Context, q AssetQuery, page *AssetPage, query string, args []any) error {
+// numberedAsset is an asset that was read with a number before its columns: its place in a search's results, or how many there
+// are of its list.
+type numberedAsset struct {
+	number int64
+	asset  Asset
+}
+
+// appendRows runs a query for assets with a number before each and appends the assets to the page, with the numbers as their
+// ordinals where they are of a search.
+func (s *Store) appendRows(ctx context.Context, q AssetQuery, page *AssetPage, query string, args []any) ([]numberedAsset, error) {
 	rows, err := s.assetRows(ctx, query, args...)
-	type row struct {
-		ordinal int64
-		asset   Asset
-	}
-	list, err := scanAll(rows, err, func(rows *sql.Rows, v *row) error { return scanAsset(rows, &v.asset, &v.ordinal) })
+	list, err := scanAll(rows, err, func(rows *sql.Rows, v *numberedAsset) error { return scanAsset(rows, &v.asset, &v.number) })
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, v := range list {
 		page.Assets = append(page.Assets, v.asset)
 		if q.Search != "" {
-			page.Ordinals = append(page.Ordinals, v.ordinal)
+			page.Ordinals = append(page.Ordinals, v.number)
 		}
 	}
-	return nil
+	return list, nil
 }
 
 // scanAsset reads what assetColumns lists, behind further columns.

@@ -181,8 +181,44 @@ func filtersAgree(t *testing.T, random int) {
 			count, err := s.CountAssets(t.Context(), AssetQuery{Organizations: organizations, Filter: n})
 			require.NoError(t, err)
 			require.EqualValues(t, len(want), count, f)
+			pagesAgree(t, s, r, AssetQuery{Organizations: organizations, Filter: n}, selected(images, want))
 		}
 	})
+}
+
+// selected are the images of some ids.
+func selected(images map[string]Image, ids []string) map[string]Image {
+	some := make(map[string]Image, len(ids))
+	for _, id := range ids {
+		some[id] = images[id]
+	}
+	return some
+}
+
+// pagesAgree reads two pages of a list in some order and holds them, and their counts, against the images that it selects.
+func pagesAgree(t *testing.T, s *Store, r *rand.Rand, q AssetQuery, images map[string]Image) {
+	sorts := []string{"created_at", "class", "registry", "name", "-created_at", "-class", "-registry", "-name", "registry,-name", "-class,created_at"}
+	order, err := rsql.ParseSort(sorts[r.IntN(len(sorts))], "created_at", "class", "registry", "name")
+	require.NoError(t, err)
+	q.Sort, q.Limit, q.Counted = order, 1+r.IntN(20), true
+	want := sortedIDs(images, order)
+	for range 2 {
+		p, err := s.ListAssets(t.Context(), q)
+		require.NoError(t, err)
+		var got []string
+		for _, a := range p.Assets {
+			got = append(got, a.ID)
+		}
+		n := min(q.Limit, len(want))
+		require.Equal(t, append([]string(nil), want[:n]...), got, "filter %s sort %v limit %d after %v", q.Filter, order, q.Limit, q.After)
+		require.Equal(t, n < len(want), p.More)
+		require.EqualValues(t, len(images), *p.Count, "filter %s sort %v limit %d after %v", q.Filter, order, q.Limit, q.After)
+		if want = want[n:]; len(want) == 0 {
+			return
+		}
+		after := p.Cursor(order, n-1)
+		q.After = &after
+	}
 }
 
 // TestAssetOrders pages through every order, both ways, and holds it against a sort in memory.

@@ -125,8 +125,8 @@ func (w *assetWalk) walk(rows int) (whole bool, err error) {
 		where, args := w.plan.scope+and(r.sql)+and(w.plan.inOrder), slices.Concat(w.plan.scopeArgs, r.args, w.plan.inOrderArgs)
 		ordered := " FROM assets WHERE " + where + " ORDER BY " + orderBy(w.keys, false) + " LIMIT ?) AS assets"
 		missing := w.query.Limit + 1 - len(w.page.Assets)
-		query, queryArgs := w.store.pageQuery("(SELECT *"+ordered, w.plan.filter, w.keys, false, slices.Concat(args, []any{rows}, w.plan.filterArgs, []any{missing}))
-		if err := w.store.appendRows(w.ctx, w.query, w.page, query, queryArgs); err != nil {
+		query, queryArgs := w.store.pageQuery("(SELECT *"+ordered, w.plan.filter, w.keys, pageOptions{}, slices.Concat(args, []any{rows}, w.plan.filterArgs, []any{missing}))
+		if _, err := w.store.appendRows(w.ctx, w.query, w.page, query, queryArgs); err != nil {
 			return false, err
 		}
 		if len(w.page.Assets) > w.query.Limit {
@@ -143,11 +143,23 @@ func (w *assetWalk) walk(rows int) (whole bool, err error) {
 	return true, nil
 }
 
-// readSorted reads the page by reading all that the list holds behind its cursor.
+// readSorted reads the page by reading all that the list holds behind its cursor, and counts that on the way, where it is the
+// whole list: to read all of it again for its count takes as long again.
 func (w *assetWalk) readSorted() error {
 	query, args := w.sortedQuery()
-	return w.store.appendRows(w.ctx, w.query, w.page, query, args)
+	rows, err := w.store.appendRows(w.ctx, w.query, w.page, query, args)
+	if err == nil && w.counts() {
+		n := int64(0)
+		if len(rows) > 0 {
+			n = rows[0].number
+		}
+		w.page.Count = &n
+	}
+	return err
 }
+
+// counts says whether the sorted query gives the number of its rows.
+func (w *assetWalk) counts() bool { return w.query.Counted && w.query.After == nil }
 
 func (w *assetWalk) sortedQuery() (string, []any) {
 	var parts []string
@@ -162,20 +174,30 @@ func (w *assetWalk) sortedQuery() (string, []any) {
 		behind = "(" + strings.Join(parts, " OR ") + ")"
 	}
 	where := w.plan.scope + and(behind) + and(w.plan.filter)
-	return w.store.pageQuery("assets", where, w.store.withoutIndex(w.keys), !w.plan.few, slices.Concat(args, w.plan.filterArgs, []any{w.query.Limit + 1}))
+	return w.store.pageQuery("assets", where, w.store.withoutIndex(w.keys), pageOptions{many: !w.plan.few, counted: w.counts()}, slices.Concat(args, w.plan.filterArgs, []any{w.query.Limit + 1}))
+}
+
+// pageOptions say how a page is read.
+type pageOptions struct {
+	// many are sorted: only what they are sorted by is taken along, for whole rows cost as much again as to read them.
+	many bool
+	// counted has each row begin with how many there are.
+	counted bool
 }
 
 // pageQuery is the SQL of the first rows that meet a condition, in the order of the keys. The last argument is their number.
-// Where many are sorted, only what they are sorted by is taken along: whole rows cost as much again as to read them.
-func (s *Store) pageQuery(from, where string, keys []orderKey, many bool, args []any) (string, []any) {
+func (s *Store) pageQuery(from, where string, keys []orderKey, o pageOptions, args []any) (string, []any) {
 	if where == "" {
 		where = "1 = 1"
 	}
-	taken, assets := "*", "p"
-	if many {
-		taken, assets = "id", "f JOIN assets p ON p.id = f.id"
+	taken, assets, number := "assets.*", "p", "0"
+	if o.many {
+		taken, assets = "assets.id", "f JOIN assets p ON p.id = f.id"
 	}
-	return "SELECT 0, " + s.assetColumns() + " FROM (SELECT assets." + taken + " FROM " + from + " WHERE " + where + " ORDER BY " + orderBy(keys, false) +
+	if o.counted {
+		taken, number = taken+", COUNT(*) OVER () AS counted", "counted"
+	}
+	return "SELECT " + number + ", " + s.assetColumns() + " FROM (SELECT " + taken + " FROM " + from + " WHERE " + where + " ORDER BY " + orderBy(keys, false) +
 		" LIMIT ?) " + assets + " LEFT JOIN asset_details d ON d.asset_id = p.id ORDER BY " + orderBy(keys, true), args
 }
 
