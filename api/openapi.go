@@ -101,6 +101,9 @@ func (d *document) operation(row Row) *openapi3.Operation {
 // refusals are the statuses that the wrapper itself may answer for a row.
 func (d *document) refusals(row Row, sh *shape) []int {
 	list := []int{http.StatusUnauthorized}
+	if !row.Probe {
+		list = append(list, http.StatusTooManyRequests)
+	}
 	if len(sh.fields) > 0 || sh.body != nil {
 		list = append(list, http.StatusBadRequest)
 	}

@@ -27,8 +27,19 @@ type Row struct {
 	Handler Handler
 	// MaxBody is the limit of the request body in bytes; 0 means the surface's.
 	MaxBody int64
-	// Head lets a GET row answer HEAD, too: the same without the body. Its handler must do nothing then.
+	// Head lets a GET row whose handler is a stream answer HEAD, too. The handler must know the method: it writes headers
+	// only, and does nothing else. All other GET rows answer HEAD by themselves, see AnswersHead.
 	Head bool
+	// Effects says that a GET changes something, because its clients expect so. It does not answer HEAD, which must not.
+	Effects bool
+	// Probe rows are asked by load balancers whether the process lives. No limit on requests keeps them from an answer.
+	Probe bool
+}
+
+// AnswersHead says whether a row answers HEAD: the same as GET, permission, status and headers, without the body, which the
+// server leaves out.
+func (row Row) AnswersHead() bool {
+	return row.Method == http.MethodGet && !row.Effects && (row.Head || !row.Handler.shape().stream)
 }
 
 // Permission is what a caller needs for a row: an action, looked up in the policy's data, and what it is done to.
@@ -95,8 +106,11 @@ func (row Row) check(known func(action string) bool) []error {
 	default:
 		bad("method %q is not one that rows use", row.Method)
 	}
-	if row.Head && row.Method != http.MethodGet {
-		bad("only a GET answers HEAD")
+	if (row.Head || row.Effects) && row.Method != http.MethodGet {
+		bad("only a GET answers HEAD, or says that it has effects")
+	}
+	if row.Head && row.Effects {
+		bad("what has effects does not answer HEAD")
 	}
 	if row.Operation == "" {
 		bad("no operation id")

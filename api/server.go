@@ -65,6 +65,12 @@ type Options struct {
 	Timeout time.Duration
 	// CrossOrigins are the other sites whose pages may call something.
 	CrossOrigins []CrossOrigin
+	// Rates bound how many requests are answered; the zero value bounds nothing.
+	Rates RateLimits
+	// Address gives the caller's address where the server stands behind a proxy; nil takes the connection's.
+	Address func(*http.Request) string
+	// Now replaces the clock of Rates, for tests.
+	Now func() time.Time
 }
 
 // Server is the HTTP handler of all surfaces.
@@ -79,6 +85,7 @@ type Server struct {
 	surfaces map[*Row]*Surface
 	ready    func(ctx context.Context) error
 	timeout  time.Duration
+	rates    *rates
 
 	crossOrigins []CrossOrigin
 }
@@ -101,7 +108,8 @@ func New(o Options) (*Server, error) {
 		o.Ready = func(context.Context) error { return nil }
 	}
 	s := &Server{auth: o.Authenticator, policy: o.Policy, logger: o.Logger, metrics: o.Metrics, tracer: o.Tracer, groups: o.Groups,
-		surfaces: map[*Row]*Surface{}, ready: o.Ready, timeout: o.Timeout, crossOrigins: o.CrossOrigins}
+		surfaces: map[*Row]*Surface{}, ready: o.Ready, timeout: o.Timeout, crossOrigins: o.CrossOrigins,
+		rates: newRates(o.Rates, o.Address, o.Now)}
 	if err := checkTable(o.Groups, o.Policy.Known); err != nil {
 		return nil, err
 	}
@@ -118,7 +126,7 @@ func New(o Options) (*Server, error) {
 			row := &g.Rows[ri]
 			s.surfaces[row] = g.Surface
 			e.Handle(row.Method, row.ginPath(), s.handlerFor(row))
-			if row.Head {
+			if row.AnswersHead() {
 				e.HEAD(row.ginPath(), s.handlerFor(row))
 			}
 		}
@@ -230,14 +238,14 @@ func (s *Server) handlerFor(row *Row) gin.HandlerFunc {
 		if s.tracer != nil {
 			var span trace.Span
 			ctx, span = s.tracer.Start(ctx, row.Operation, trace.WithSpanKind(trace.SpanKindServer),
-				trace.WithAttributes(attribute.String("http.request.method", row.Method), attribute.String("http.route", row.Path)))
+				trace.WithAttributes(attribute.String("http.request.method", c.Request.Method), attribute.String("http.route", row.Path)))
 			defer func() {
 				span.SetAttributes(attribute.Int("http.response.status_code", c.Writer.Status()))
 				span.End()
 			}()
 		}
 		defer func() {
-			s.metrics.observe(surface.Name, row.Operation, row.Method, c.Writer.Status(), time.Since(start))
+			s.metrics.observe(surface.Name, row.Operation, c.Request.Method, c.Writer.Status(), time.Since(start))
 		}()
 		r := &Request{Row: row}
 		ctx = context.WithValue(ctx, requestKey{}, r)
@@ -256,17 +264,19 @@ func (s *Server) handlerFor(row *Row) gin.HandlerFunc {
 				badPath = name
 			}
 		}
-		subject, err := s.auth.Authenticate(ctx, r.HTTP)
-		if err != nil {
+		if err := s.authenticate(ctx, r); err != nil {
 			s.fail(c.Writer, r, err)
 			return
 		}
-		r.Subject = subject
 		if badPath != "" {
 			s.fail(c.Writer, r, problem.BadField(badPath, "expected valid UTF-8 text without NUL"))
 			return
 		}
 		if err := s.authorize(ctx, r); err != nil {
+			s.fail(c.Writer, r, err)
+			return
+		}
+		if err := s.rates.authorized(r); err != nil {
 			s.fail(c.Writer, r, err)
 			return
 		}
@@ -359,6 +369,9 @@ func (s *Server) fail(w http.ResponseWriter, r *Request, err error) {
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, surface *Surface, p *problem.Error) {
 	if p.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int((p.RetryAfter+time.Second-1)/time.Second)))
+	}
+	if p.Kind == problem.Unauthenticated {
+		Challenge(w.Header(), r)
 	}
 	if surface == nil {
 		WriteText(w, Status(p.Kind), p.Error())

@@ -74,7 +74,8 @@ func (a *App) API() (*api.Server, error) {
 	if ui := config.Origin(a.Config.TemporalUIURL); ui != "" {
 		others = append(others, api.CrossOrigin{Origin: ui, Prefix: own.CodecPath + "/"})
 	}
-	return api.New(api.Options{Groups: groups, CrossOrigins: others, Authenticator: apipackages.NewAuthenticator(apipackages.AuthenticatorOptions{Next: releases.ForLogins(auth), Repository: repository, Address: address, Log: a.Log}), Policy: a.Policy, Logger: a.Log, Metrics: a.requests, Tracer: a.tracer, Ready: a.Store.Ping})
+	return api.New(api.Options{Groups: groups, CrossOrigins: others, Authenticator: apipackages.NewAuthenticator(apipackages.AuthenticatorOptions{Next: releases.ForLogins(auth), Repository: repository, Address: address, Log: a.Log}), Policy: a.Policy, Logger: a.Log, Metrics: a.requests, Tracer: a.tracer, Ready: a.Store.Ping,
+		Address: address, Rates: api.RateLimits{Caller: a.Config.RateCaller, Organization: a.Config.RateOrganization, Address: a.Config.RateAddress}})
 }
 
 // projectOfNamespace is how the API finds whose roles decide about a namespace.

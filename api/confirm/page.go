@@ -252,6 +252,7 @@ func (l *Links) Post(w http.ResponseWriter, r *api.Request, f *Form) error {
 		status, message = http.StatusForbidden, "Not decided: "+l.refusal(ctx, by, e, c).Error()+"."
 		if by.Kind == policies.KindAnonymous {
 			status = http.StatusUnauthorized
+			api.ChallengePage(w.Header())
 		}
 	}
 	return l.page(ctx, w, r, status, c, e, d, f.Code, may, message)

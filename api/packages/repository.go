@@ -37,11 +37,11 @@ func (s *surface) repositoryRows() []api.Row {
 	install := api.Permission{Action: "package:install", ReadAction: "package:install", On: s.onRepository}
 	return []api.Row{
 		{Method: http.MethodGet, Path: rootPath, Operation: "getRepositoryRoot", Permission: install,
-			Handler: api.Stream(s.getRoot), Summary: "The first file that Composer reads."},
+			Head: true, Handler: api.Stream(s.getRoot), Summary: "The first file that Composer reads."},
 		{Method: http.MethodGet, Path: packagePrefix + "{vendor}/{file}", Operation: "getRepositoryPackage", Permission: install,
-			Handler: api.Stream(s.getPackageFile), Summary: "The versions of a package: {package}.json the releases, {package}~dev.json the others."},
+			Head: true, Handler: api.Stream(s.getPackageFile), Summary: "The versions of a package: {package}.json the releases, {package}~dev.json the others."},
 		{Method: http.MethodGet, Path: distPrefix + "{vendor}/{package}/{archive}", Operation: "getRepositoryArchive", Permission: install,
-			Handler: api.Stream(s.getArchive), Summary: "The archive of a version."},
+			Head: true, Handler: api.Stream(s.getArchive), Summary: "The archive of a version."},
 		{Method: http.MethodPost, Path: downloadsPath, Operation: "notifyRepositoryDownloads", Permission: install,
 			Handler: api.Handle(s.notifyDownloads), Summary: "Composer's report of what it has installed.", Success: http.StatusNoContent},
 	}

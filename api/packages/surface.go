@@ -53,13 +53,9 @@ type errorBody struct {
 
 func writeError(w http.ResponseWriter, r *http.Request, e *problem.Error) {
 	status := api.Status(e.Kind)
-	if e.Kind == problem.Unauthenticated {
-		// Composer asks its user for keys, or looks into auth.json, when it sees this.
-		scheme := "Bearer"
-		if isRepositoryPath(r.URL.Path) {
-			scheme = "Basic"
-		}
-		w.Header().Set("WWW-Authenticate", scheme+` realm="packages"`)
+	if e.Kind == problem.Unauthenticated && isRepositoryPath(r.URL.Path) {
+		// Composer asks its user for keys, or looks into auth.json.
+		api.ChallengeBasic(w.Header())
 	}
 	b := errorBody{Message: e.Message}
 	for _, f := range e.Fields {

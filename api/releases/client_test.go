@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"slipway/api"
 	"slipway/api/releases"
 	"slipway/internal/password"
 	"slipway/internal/release"
@@ -286,7 +287,7 @@ func TestClientWithBasic(t *testing.T) {
 	c.work()
 	a := s.get(inv + "/shop/")
 	check(t, a, 401, textType, "Not Authorized\n")
-	require.Equal(t, `Basic realm="escape"`, a.header.Get("WWW-Authenticate"))
+	require.Equal(t, api.BasicChallenge, a.header.Get("WWW-Authenticate"))
 }
 
 func TestClientWithSecretToken(t *testing.T) {

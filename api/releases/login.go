@@ -58,9 +58,9 @@ func (s *surface) loginRows() []api.Row {
 			Handler: api.Handle(s.getLoginMethods), Summary: "How to log in. Not found means that no login is needed."},
 		{Method: http.MethodPost, Path: secretPath, Operation: "secretTokenLogin", Permission: public, MaxBody: 16 << 10,
 			Handler: api.Handle(s.secretTokenLogin), Summary: "Log in with a name and a password or token. The token stands in the header X-Escape-Token of the answer."},
-		{Method: http.MethodGet, Path: logoutPath, Operation: "logout", Permission: public,
+		{Method: http.MethodGet, Path: logoutPath, Operation: "logout", Permission: public, Effects: true,
 			Handler: api.Handle(s.logout), Summary: "End the login that the request carries."},
-		{Method: http.MethodGet, Path: redeemPath, Operation: "redeemToken", Permission: public,
+		{Method: http.MethodGet, Path: redeemPath, Operation: "redeemToken", Permission: public, Effects: true,
 			Handler: api.Handle(s.redeemToken), Summary: "Fetch the token of a login that was made in a browser; for browsers, the page to log in."},
 	}
 }
@@ -71,8 +71,8 @@ func (l Login) challenge(w http.ResponseWriter) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
-	// The client asks for user and password when it sees this header, and this one only.
-	w.Header().Set("WWW-Authenticate", `Basic realm="escape"`)
+	// The client asks for user and password when this challenge stands first, and then only.
+	api.ChallengeBasic(w.Header())
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(http.StatusUnauthorized)
 	_, _ = w.Write([]byte("Not Authorized\n"))

@@ -90,7 +90,9 @@ func (s *surface) browserLogin(ctx context.Context, body []byte) (api.Response, 
 	switch {
 	case problem.Is(err, problem.Unauthenticated):
 		page.Problem = "User or password is wrong."
-		return loginPage(http.StatusUnauthorized, page), nil
+		refused := loginPage(http.StatusUnauthorized, page)
+		api.ChallengePage(refused.Header)
+		return refused, nil
 	case problem.Is(err, problem.TooMany):
 		page.Problem = "Too many wrong passwords. Try again later."
 		return loginPage(http.StatusTooManyRequests, page), nil

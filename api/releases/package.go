@@ -101,7 +101,11 @@ func (s *surface) downloadPackage(w http.ResponseWriter, r *api.Request, req *ve
 	h.Set("ETag", `"`+p.Found.Release.PackageSHA256+`"`)
 	h.Set("Cache-Control", "private, no-cache")
 	counted := &countingDownload{ResponseWriter: &stallWriter{ResponseWriter: w, rc: http.NewResponseController(w), stall: s.Stall},
-		count: func() { s.Inventory.CountDownload(r.HTTP.Context(), p.Found) }}
+		count: func() {
+			if r.HTTP.Method == http.MethodGet {
+				s.Inventory.CountDownload(r.HTTP.Context(), p.Found)
+			}
+		}}
 	http.ServeContent(counted, r.HTTP, "", uploadedAt(p.Found.Release), p)
 	return nil
 }

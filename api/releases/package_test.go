@@ -123,7 +123,12 @@ func TestUploadAndDownload(t *testing.T) {
 		a = s.do(http.MethodGet, appPath+"/download", "", "", "If-None-Match", tag)
 		require.Equal(t, 304, a.status)
 		require.Empty(t, a.body)
-		// Two whole ones and the beginning of one.
+		a = s.do(http.MethodHead, appPath+"/download", "", "")
+		require.Equal(t, 200, a.status)
+		require.Empty(t, a.body)
+		require.Equal(t, tag, a.header.Get("ETag"))
+		require.Equal(t, fmt.Sprint(len(archive)), a.header.Get("Content-Length"))
+		// Two whole ones and the beginning of one; HEAD is none.
 		require.Contains(t, s.get(appPath+"/?full=true").body, `"downloads":3,`)
 	})
 }

@@ -23,7 +23,7 @@ func (s *surface) rows() []api.Row {
 	rows := []api.Row{
 		{Method: http.MethodGet, Path: "/", Operation: "getVersion", Permission: public, Handler: api.Handle(s.getVersion),
 			Summary: "Name and version of the server."},
-		{Method: http.MethodGet, Path: "/health", Operation: "health", Permission: public, Handler: api.Handle(s.health),
+		{Method: http.MethodGet, Path: "/health", Operation: "health", Permission: public, Probe: true, Handler: api.Handle(s.health),
 			Summary: "Answers with the version while the server runs."},
 
 		{Method: http.MethodGet, Path: prefix + "/", Operation: "listNamespaces", Permission: public, Handler: api.Handle(s.listNamespaces),
@@ -76,7 +76,7 @@ func (s *surface) rows() []api.Row {
 		{Method: http.MethodGet, Path: version + "dependency-graph", Operation: "getDependencyGraph", Permission: s.in("release:read"),
 			Handler: api.Handle(s.getDependencyGraph), Summary: "What a release depends on and who depends on it, as JSON or SVG."},
 		{Method: http.MethodGet, Path: version + "download", Operation: "downloadPackage", Permission: s.in("release:download"),
-			Handler: api.Stream(s.downloadPackage), Summary: "The package of a release."},
+			Head: true, Handler: api.Stream(s.downloadPackage), Summary: "The package of a release."},
 		{Method: http.MethodPost, Path: version + "upload", Operation: "uploadPackage", Permission: s.in("release:upload"),
 			Handler: api.Stream(s.uploadPackage), Summary: "Upload the package of a release."},
 

@@ -142,7 +142,7 @@ func testRefusalsToTheByte(t *testing.T, database string) {
 		{"POST", inv + "/ns/register/", `{"name":"app","version":"9"}`, 404, page},
 		{"DELETE", inv + "/ns/hard-delete/", "", 404, page},
 		// Methods are, too.
-		{"HEAD", inv + "/", "", 404, ""},
+		{"HEAD", inv + "/ns/register", "", 404, ""},
 		{"OPTIONS", inv + "/", "", 404, page},
 		{"GET", inv + "/ns/register", "", 404, page},
 		{"DELETE", inv + "/ns/", "", 404, page},

@@ -112,6 +112,12 @@ type Config struct {
 	// PackageLimit is the largest package in bytes that may be uploaded.
 	PackageLimit int64 `env:"SLIPWAY_PACKAGE_LIMIT" yaml:"package_limit" envDefault:"2147483648"`
 
+	// RateCaller, RateOrganization and RateAddress are how many requests a minute one caller, all callers of one
+	// organization and one address without a credential may send to one process; 0 is any number. See api.RateLimits.
+	RateCaller       int `env:"SLIPWAY_RATE_CALLER" yaml:"rate_caller" envDefault:"60000"`
+	RateOrganization int `env:"SLIPWAY_RATE_ORGANIZATION" yaml:"rate_organization" envDefault:"240000"`
+	RateAddress      int `env:"SLIPWAY_RATE_ADDRESS" yaml:"rate_address" envDefault:"6000"`
+
 	// SMTPURL is the mail server, smtp://user:password@host:587 or smtps://; "" sends no mails. SMTPFrom is the sender.
 	SMTPURL  Secret `env:"SLIPWAY_SMTP_URL" yaml:"smtp_url"`
 	SMTPFrom string `env:"SLIPWAY_SMTP_FROM" yaml:"smtp_from"`
@@ -278,6 +284,9 @@ func Origin(address string) string {
 	return u.Scheme + "://" + u.Host
 }
 
+// maxRate is a request in a microsecond: what is more limits nothing.
+const maxRate = 60_000_000
+
 // Check lists every mistake.
 func (c *Config) Check() error {
 	var errs []error
@@ -340,6 +349,11 @@ func (c *Config) Check() error {
 		"SLIPWAY_DELIVERY_RETENTION": int64(c.DeliveryRetention)} {
 		if n <= 0 {
 			bad("%s must be more than 0", name)
+		}
+	}
+	for name, n := range map[string]int{"SLIPWAY_RATE_CALLER": c.RateCaller, "SLIPWAY_RATE_ORGANIZATION": c.RateOrganization, "SLIPWAY_RATE_ADDRESS": c.RateAddress} {
+		if n < 0 || n > maxRate {
+			bad("%s is %d, expected requests a minute from 1 to %d, or 0 for any number", name, n, maxRate)
 		}
 	}
 	if c.ScriptGrace < 0 {
