@@ -48,42 +48,74 @@ func (p *planning) counted(c *rsql.Comparison, field, key string) (n rsql.Node, 
 	default:
 		return nil, false
 	}
-	total, values := p.dictionary("type"), p.dictionary(field)
-	if total == nil || values == nil {
+	l, ok := p.left(c, field, key)
+	switch {
+	case !ok:
+		return nil, false
+	case l.count == 0:
+		return never, true
+	case l.count > planLimits.fewRows || len(l.values) > planLimits.listed, field == "tags" && l.none:
+		return nil, false
+	case field == "tags":
+		return p.fewOf(field, key, l.values, c), true
+	}
+	where := "x." + field + " = ANY(?)"
+	if l.none && field == "class" {
+		where = "(" + where + " OR x.class IS NULL)"
+	} else if l.none {
+		l.values = append(l.values, "")
+	}
+	return p.rareNode(where, l.values), true
+}
+
+// sorted turns a comparison that excludes values of the field that the list is sorted by into one with those that are left: a
+// walk in the list's order begins at the first of them, and not among what is excluded. ok is false where the values are too
+// many, or some assets have none. It is for PostgreSQL.
+func (p *planning) sorted(c *rsql.Comparison) (n rsql.Node, ok bool) {
+	if p.store.dialect != PostgreSQL || c.Field != p.sort || c.Field != "class" && c.Field != "registry" || !c.Operator.Negative() {
 		return nil, false
 	}
+	l, ok := p.left(c, c.Field, "")
+	switch {
+	case !ok || l.none || len(l.values) > min(planLimits.listed, p.values):
+		return nil, false
+	case len(l.values) == 0:
+		return never, true
+	}
+	p.values -= len(l.values)
+	return compare(c.Field, rsql.In, l.values), true
+}
+
+// leftValues are what a comparison selects.
+type leftValues struct {
+	values []string
+	count  int64 // how many assets there are of them, and without a value
+	none   bool  // assets without a value are selected as well
+}
+
+// left gives the values that a comparison selects, of a field of which an asset has no more than one, as the kept counts tell.
+// ok is false where the values are too many.
+func (p *planning) left(c *rsql.Comparison, field, key string) (l leftValues, ok bool) {
+	total, values := p.dictionary("type"), p.dictionary(field)
+	if total == nil || values == nil {
+		return l, false
+	}
 	without := total.count() // how many assets have no value
-	var selected []string
-	count := int64(0)
+	l.values = []string{}
 	for _, f := range values.values {
 		if f.key != key || f.value == "" {
 			continue
 		}
 		without -= f.n
-		if names(c, f.value) != negative {
-			selected, count = append(selected, f.value), count+f.n
+		if names(c, f.value) != c.Operator.Negative() {
+			l.values, l.count = append(l.values, f.value), l.count+f.n
 		}
 	}
-	none := empty != negative && without > 0 // those without a value are selected
-	if none {
-		count += without
+	slices.Sort(l.values) // the same filter is the same SQL
+	if l.none = without > 0 && slices.ContainsFunc(c.Values, isEmpty) != c.Operator.Negative(); l.none {
+		l.count += without
 	}
-	slices.Sort(selected) // the same filter is the same SQL
-	switch {
-	case count == 0:
-		return never, true
-	case count > planLimits.fewRows || len(selected) > planLimits.listed, field == "tags" && none:
-		return nil, false
-	case field == "tags":
-		return p.fewOf(field, key, selected, c), true
-	}
-	where := "x." + field + " = ANY(?)"
-	if none && field == "class" {
-		where = "(" + where + " OR x.class IS NULL)"
-	} else if none {
-		selected = append(selected, "")
-	}
-	return p.rareNode(where, append([]string{}, selected...)), true
+	return l, true
 }
 
 // isOnAll says whether all assets have one of the labels that a comparison names.

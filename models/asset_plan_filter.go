@@ -22,21 +22,51 @@ var (
 func (p *planning) node(n rsql.Node) rsql.Node {
 	switch n := n.(type) {
 	case rsql.And:
-		parts := make(rsql.And, len(n))
-		for i, part := range n {
-			parts[i] = p.node(part)
-		}
-		return parts
+		return allOf(p.nodes(n))
 	case rsql.Or:
-		parts := make(rsql.Or, len(n))
-		for i, part := range n {
-			parts[i] = p.node(part)
-		}
-		return parts
+		return oneOf(p.nodes(n))
 	case *rsql.Comparison:
 		return p.comparison(n)
 	}
 	return n
+}
+
+func (p *planning) nodes(list []rsql.Node) []rsql.Node {
+	planned := make([]rsql.Node, len(list))
+	for i, n := range list {
+		planned[i] = p.node(n)
+	}
+	return planned
+}
+
+// allOf joins parts that must all be met, without those that say nothing: what is left may say where the list begins.
+func allOf(parts []rsql.Node) rsql.Node {
+	if slices.Contains(parts, rsql.Node(never)) {
+		return never
+	}
+	parts = slices.DeleteFunc(parts, func(n rsql.Node) bool { return n == always })
+	switch len(parts) {
+	case 0:
+		return always
+	case 1:
+		return parts[0]
+	}
+	return rsql.And(parts)
+}
+
+// oneOf joins parts of which one must be met, without those that nothing meets.
+func oneOf(parts []rsql.Node) rsql.Node {
+	if slices.Contains(parts, rsql.Node(always)) {
+		return always
+	}
+	parts = slices.DeleteFunc(parts, func(n rsql.Node) bool { return n == never })
+	switch len(parts) {
+	case 0:
+		return never
+	case 1:
+		return parts[0]
+	}
+	return rsql.Or(parts)
 }
 
 // whole rewrites a whole filter. Of parts that must all be met, it plans last what has to be looked for in everything: where
@@ -46,7 +76,7 @@ func (p *planning) whole(filter rsql.Node) rsql.Node {
 	if !ok || p.store.dialect == SQLite {
 		return p.node(filter)
 	}
-	parts := make(rsql.And, len(all))
+	parts := make([]rsql.Node, len(all))
 	few := false
 	for _, last := range []bool{false, true} {
 		for i, part := range all {
@@ -60,7 +90,7 @@ func (p *planning) whole(filter rsql.Node) rsql.Node {
 			}
 		}
 	}
-	return parts
+	return allOf(parts)
 }
 
 func (p *planning) comparison(c *rsql.Comparison) rsql.Node {
@@ -81,6 +111,9 @@ func (p *planning) comparison(c *rsql.Comparison) rsql.Node {
 	if n, ok := p.timed(c); ok {
 		return n
 	}
+	if n, ok := p.sorted(c); ok {
+		return n
+	}
 	var values []string
 	pattern := false
 	for _, v := range c.Values {
@@ -97,6 +130,8 @@ func (p *planning) comparison(c *rsql.Comparison) rsql.Node {
 	}
 	negative := c.Operator.Negative()
 	switch field {
+	case "type": // there is one
+		return outcome(names(c, AssetTypeContainerImage) == negative)
 	case "config_digest", "manifest_digest", "index_digest":
 		if pattern && field == "config_digest" && p.store.dialect == SQLite {
 			return c // is read with the asset
@@ -151,9 +186,9 @@ func (p *planning) comparison(c *rsql.Comparison) rsql.Node {
 	return p.list(c, field, key, values, negative)
 }
 
-// outcome is a filter that selects nothing, where a list of no values was to match, or everything, where it was not to.
-func outcome(positive bool) rsql.Node {
-	if positive {
+// outcome is a filter that selects nothing, or everything.
+func outcome(nothing bool) rsql.Node {
+	if nothing {
 		return never
 	}
 	return always

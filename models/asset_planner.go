@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"slipway/internal/rsql"
 )
@@ -82,13 +83,10 @@ func (p *assetPlanner) plan(effort planEffort) (assetPlan, error) {
 	}
 	plan.filter, plan.filterArgs = c.Question()
 	plan.few, plan.rare = m.few, len(m.rare) > 0
-	if parts := p.inOrder(planned); len(parts) > 0 {
-		if c, err = fields.Compile(parts, p.store.rsqlDialect()); err != nil {
-			return plan, err
-		}
-		plan.inOrder, plan.inOrderArgs = c.Question()
+	if p.store.dialect == PostgreSQL {
+		plan.inOrder, plan.inOrderArgs, err = p.inOrder(planned)
 	}
-	return plan, nil
+	return plan, err
 }
 
 // selectsFew says whether a rewritten filter is known to select few assets.
@@ -104,19 +102,36 @@ func selectsFew(n rsql.Node) bool {
 	return false
 }
 
-// inOrder gives the parts of a filter that say where in a list's order its assets stand, so that a walk begins there. They
-// are such as the order's index on PostgreSQL serves.
-func (p *assetPlanner) inOrder(n rsql.Node) rsql.And {
-	if p.store.dialect != PostgreSQL {
-		return nil
-	}
+// inOrder is the SQL of those parts of a filter that say where in a list's order its assets stand, so that a walk begins there.
+// They are such as the order's index on PostgreSQL serves.
+func (p *assetPlanner) inOrder(n rsql.Node) (string, []any, error) {
 	var parts rsql.And
+	var span string
+	var spanArgs []any
 	for c := range rsql.Required(n) {
-		if c.Field == p.sort && len(c.Values) == 1 && c.Values[0].Text != "" && len(c.Values[0].Wildcards) == 0 && !c.Operator.Negative() {
+		switch {
+		case c.Field != p.sort || c.Operator.Negative() || slices.ContainsFunc(c.Values, isEmpty):
+		case len(c.Values) == 1 && (c.Operator == rsql.In || len(c.Values[0].Wildcards) == 0):
 			parts = append(parts, c)
+		case c.Operator == rsql.In && (p.sort == "class" || p.sort == "registry" || p.sort == "name"):
+			// An index gives the rows of a list of values in no order.
+			texts := make([]string, len(c.Values))
+			for i, v := range c.Values {
+				texts[i] = v.Text
+			}
+			column := assetSortColumns[p.sort]
+			span, spanArgs = span+" AND "+column+" BETWEEN ? AND ?", append(spanArgs, slices.Min(texts), slices.Max(texts))
 		}
 	}
-	return parts
+	if len(parts) == 0 {
+		return strings.TrimPrefix(span, " AND "), spanArgs, nil
+	}
+	c, err := publicAssetFields.Compile(parts, p.store.rsqlDialect())
+	if err != nil {
+		return "", nil, err
+	}
+	where, args := c.Question()
+	return where + span, append(args, spanArgs...), nil
 }
 
 // maxLookups bounds the queries for one filter. What comes after is left as it is. On PostgreSQL one takes a millisecond or
