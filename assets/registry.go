@@ -55,6 +55,15 @@ func (s Schedules) Put(ctx context.Context, r *models.AssetRegistry) error {
 	return schedules.Timetable{Client: s.Client, Installation: s.Store.InstallationID}.Put(ctx, e)
 }
 
+// Check says what is wrong with the schedule of a registry, as a problem of the field schedule.
+func (s Schedules) Check(r *models.AssetRegistry) error {
+	if r.Schedule == "" {
+		return nil
+	}
+	_, err := scheduleEntry(r)
+	return err
+}
+
 func scheduleEntry(r *models.AssetRegistry) (schedules.Entry, error) {
 	x, err := cron.Parse(r.Schedule)
 	if err != nil {

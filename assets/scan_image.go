@@ -3,54 +3,10 @@ package assets
 import (
 	"encoding/json"
 	"slices"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"slipway/models"
-)
-
-// imageDocument are the attributes of an image that are only shown, by the names of the API.
-type imageDocument struct {
-	Author     string         `json:"author,omitempty"`
-	Variant    string         `json:"variant,omitempty"`
-	OSVersion  string         `json:"os_version,omitempty"`
-	OSFeatures []string       `json:"os_features,omitempty"`
-	Config     imageConfig    `json:"config"`
-	RootFS     imageRootFS    `json:"root_fs"`
-	History    []imageHistory `json:"history,omitempty"`
-}
-
-type imageConfig struct {
-	Cmd          []string          `json:"cmd,omitempty"`
-	EntryPoint   []string          `json:"entry_point,omitempty"`
-	Env          []string          `json:"env,omitempty"`
-	ExposedPorts []string          `json:"exposed_ports,omitempty"`
-	Labels       map[string]string `json:"labels,omitempty"`
-	StopSignal   string            `json:"stop_signal,omitempty"`
-	User         string            `json:"user,omitempty"`
-	Volumes      []string          `json:"volumes,omitempty"`
-	WorkingDir   string            `json:"working_dir,omitempty"`
-	ArgsEscaped  bool              `json:"args_escaped,omitempty"`
-}
-
-type imageRootFS struct {
-	Type    string   `json:"type"`
-	DiffIDs []string `json:"diff_ids,omitempty"`
-}
-
-type imageHistory struct {
-	CreatedAt  *time.Time `json:"created_at,omitempty"`
-	CreatedBy  string     `json:"created_by,omitempty"`
-	Author     string     `json:"author,omitempty"`
-	Comment    string     `json:"comment,omitempty"`
-	EmptyLayer bool       `json:"empty_layer,omitempty"`
-}
-
-// The API shows at most so many of each.
-const (
-	maxHistory = 1000
-	maxDiffIDs = 256
 )
 
 // imageOf makes an image of its manifest and its config file.
@@ -64,22 +20,22 @@ func imageOf(registry, repository string, manifest *v1.Manifest, config *v1.Conf
 		t := config.Created.Time
 		img.BuiltAt = &t
 	}
-	d := imageDocument{Author: config.Author, Variant: config.Variant, OSVersion: config.OSVersion, OSFeatures: config.OSFeatures,
-		Config: imageConfig{Cmd: config.Config.Cmd, EntryPoint: config.Config.Entrypoint, Env: config.Config.Env, ExposedPorts: sortedKeys(config.Config.ExposedPorts),
+	d := models.ImageDocument{Author: config.Author, Variant: config.Variant, OSVersion: config.OSVersion, OSFeatures: config.OSFeatures,
+		Config: models.ImageConfig{Cmd: config.Config.Cmd, EntryPoint: config.Config.Entrypoint, Env: config.Config.Env, ExposedPorts: sortedKeys(config.Config.ExposedPorts),
 			Labels: config.Config.Labels, StopSignal: config.Config.StopSignal, User: config.Config.User, Volumes: sortedKeys(config.Config.Volumes),
 			WorkingDir: config.Config.WorkingDir, ArgsEscaped: config.Config.ArgsEscaped},
-		RootFS: imageRootFS{Type: config.RootFS.Type}}
+		RootFS: models.ImageRootFS{Type: config.RootFS.Type}}
 	for i, id := range config.RootFS.DiffIDs {
-		if i == maxDiffIDs {
+		if i == models.MaxImageDiffIDs {
 			break
 		}
 		d.RootFS.DiffIDs = append(d.RootFS.DiffIDs, id.String())
 	}
 	for i, h := range config.History {
-		if i == maxHistory {
+		if i == models.MaxImageHistory {
 			break
 		}
-		entry := imageHistory{CreatedBy: h.CreatedBy, Author: h.Author, Comment: h.Comment, EmptyLayer: h.EmptyLayer}
+		entry := models.ImageHistory{CreatedBy: h.CreatedBy, Author: h.Author, Comment: h.Comment, EmptyLayer: h.EmptyLayer}
 		if !h.Created.IsZero() {
 			t := h.Created.Time
 			entry.CreatedAt = &t

@@ -51,34 +51,46 @@ func (s *Service) StartSearch(ctx context.Context, r SearchRequest) (*models.Ass
 	}
 	sum := sha256.Sum256([]byte(fmt.Sprintf("%t|%s|%q|%q|%d|%s", r.Filter != nil, r.Scope.text(), a.Filter, r.Sort, r.Limit, r.Count)))
 	a.RequestHash = hex.EncodeToString(sum[:])
-	if r.RequestID != "" {
-		earlier, err := s.store.AssetSearchByRequest(ctx, a.ScopeID, a.CreatedBy, a.RequestID, a.RequestHash)
-		if err == nil && earlier.Status != models.StatusFailed {
-			return earlier, nil
-		}
-		if err != nil && !errors.Is(err, models.ErrNotFound) {
-			return nil, err
-		}
-	}
-	a.ExpiresAt = s.store.Now().Add(s.cfg.SearchExpiry)
-	if err := s.store.CreateAssetSearch(ctx, a); err != nil {
-		return nil, err
-	}
-	e, err := s.executions.Trigger(ctx, executions.TriggerRequest{
-		Kind: models.KindAssetSearch, OrganizationID: r.Scope.ID, SubjectID: r.Scope.ID, SubjectName: "assets", IdempotencyKey: "asset-search/" + a.ID,
+	a.ID, a.ExpiresAt = models.NewID(), s.store.Now().Add(s.cfg.SearchExpiry)
+	var repeated *repeatedSearch
+	_, err := s.executions.Trigger(ctx, executions.TriggerRequest{
+		Kind: models.KindAssetSearch, OrganizationID: r.Scope.ID, SubjectID: r.Scope.ID, SubjectName: "assets",
 		Trigger:    models.Trigger{Type: "api", SubjectKind: r.By.Kind, SubjectID: r.By.ID, SubjectName: r.By.Name},
 		Definition: models.AssetSearchDefinition{SearchID: a.ID},
-		// Not after the start: whoever runs the search holds its row until it has all results.
-		Within: func(tx *models.Store, e *models.Execution) error { return tx.SetAssetSearchExecution(ctx, a.ID, e.ID) },
+		// In one transaction with the execution: there is neither without the other.
+		Within: func(tx *models.Store, e *models.Execution) error { return recordSearch(ctx, tx, a, e.ID) },
 	})
+	if errors.As(err, &repeated) {
+		return repeated.earlier, nil
+	}
 	if err != nil {
 		if ferr := s.store.FailAssetSearch(context.WithoutCancel(ctx), a.ID, "it could not be started"); ferr != nil {
 			s.log.WarnContext(ctx, "a search that could not be started stays recorded until it expires", "search", a.ID, "error", ferr)
 		}
 		return nil, err
 	}
-	a.ExecutionID = e.ID
 	return a, nil
+}
+
+// repeatedSearch says that a request has begun a search before.
+type repeatedSearch struct{ earlier *models.AssetSearch }
+
+func (e *repeatedSearch) Error() string { return "the request has begun search " + e.earlier.ID }
+
+// recordSearch records a search beside the execution that runs it. The transaction has drawn the execution's number, which
+// those of other searches of the scope wait for: of a request that is sent twice at once, the second finds the first.
+func recordSearch(ctx context.Context, tx *models.Store, a *models.AssetSearch, executionID string) error {
+	if a.RequestID != "" {
+		earlier, err := tx.AssetSearchByRequest(ctx, a.ScopeID, a.CreatedBy, a.RequestID, a.RequestHash)
+		if err == nil && earlier.Status != models.StatusFailed {
+			return &repeatedSearch{earlier}
+		}
+		if err != nil && !errors.Is(err, models.ErrNotFound) {
+			return err
+		}
+	}
+	a.ExecutionID = executionID
+	return tx.CreateAssetSearch(ctx, a)
 }
 
 // ResultsRequest asks for a page of a search's results.

@@ -185,8 +185,10 @@ func (i *Image) Check() error {
 	if len(i.Document) == 0 {
 		i.Document = json.RawMessage("{}")
 	}
-	if m := checkDocument(i.Document); m != "" {
+	if d, m := checkDocument(i.Document); m != "" {
 		bad("document", m)
+	} else {
+		i.Document = d
 	}
 	if len(p.Fields) > 0 {
 		slices.SortFunc(p.Fields, func(a, b problem.Field) int { return strings.Compare(a.Name, b.Name) })
@@ -194,23 +196,6 @@ func (i *Image) Check() error {
 	}
 	i.normalize()
 	return nil
-}
-
-// documentMembers are the attributes that a document may hold. What has a column of its own is not among them: it would
-// stand twice in an answer.
-var documentMembers = []string{"author", "variant", "os_version", "os_features", "config", "root_fs", "history", "inferred_base_images"}
-
-func checkDocument(document json.RawMessage) string {
-	var members map[string]json.RawMessage
-	if len(document) > maxAssetDocument || !storable(string(document)) || json.Unmarshal(document, &members) != nil || members == nil {
-		return "expected a JSON object of at most 1 MiB"
-	}
-	for name := range members {
-		if !slices.Contains(documentMembers, name) {
-			return "expected only the members " + strings.Join(documentMembers, ", ")
-		}
-	}
-	return ""
 }
 
 func (i *Image) checkLabels(bad func(name, message string)) {

@@ -28,9 +28,12 @@ type AssetSearch struct {
 	ExpiresAt              time.Time
 }
 
-// CreateAssetSearch records a search and sets its id and time.
+// CreateAssetSearch records a search and sets its time and, where it has none yet, its id.
 func (s *Store) CreateAssetSearch(ctx context.Context, a *AssetSearch) error {
-	a.ID, a.CreatedAt, a.Status = NewID(), s.Now(), StatusNew
+	if a.ID == "" {
+		a.ID = NewID()
+	}
+	a.CreatedAt, a.Status = s.Now(), StatusNew
 	return created(s.writer(ctx).Create(a))
 }
 
@@ -51,11 +54,6 @@ func (s *Store) AssetSearchByRequest(ctx context.Context, scopeID, createdBy, re
 		return nil, err
 	}
 	return &a, nil
-}
-
-// SetAssetSearchExecution records the execution that runs a search, in the transaction that makes it.
-func (s *Store) SetAssetSearchExecution(ctx context.Context, id, executionID string) error {
-	return found(s.writer(ctx).Model(&AssetSearch{}).Where("id = ?", id).Update("execution_id", executionID))
 }
 
 // RunAssetSearch finds what a search looks for and keeps the first maxKept ids, in one transaction, and marks it as done.

@@ -1,6 +1,7 @@
 package assets
 
 import (
+	"bytes"
 	"encoding/json"
 	"time"
 
@@ -97,11 +98,15 @@ type imageAttributes struct {
 func (a imageAttributes) MarshalJSON() ([]byte, error) {
 	type plain imageAttributes
 	b, err := json.Marshal(plain(a))
-	if err != nil || len(a.document) <= len("{}") {
+	if err != nil || len(a.document) < len("{}") {
 		return b, err
 	}
+	members := bytes.TrimSpace(a.document[1 : len(a.document)-1])
+	if len(members) == 0 {
+		return b, nil
+	}
 	b[len(b)-1] = ','
-	return append(b, a.document[1:]...), nil
+	return append(append(b, members...), '}'), nil
 }
 
 // base is the path of the assets of the scope that a call is about.

@@ -140,6 +140,9 @@ func (s *surface) filterValues(ctx context.Context, c *call) (*document, error) 
 			return nil, assets.BadParameter(name, string(rsql.CodeInvalidQuery), "expected text without NUL")
 		}
 	}
+	if key, ok := c.parameters["key"]; ok && key == "" {
+		return nil, assets.BadParameter("key", assets.CodeInvalidParameter, "expected a key")
+	}
 	switch v, ok := c.parameters["keys_only"]; {
 	case v == "true":
 		r.KeysOnly = true

@@ -22,6 +22,7 @@ type OwnOptions struct {
 	Scopes  *api.Scopes
 	// Schedules keeps the schedules of registries.
 	Schedules interface {
+		Check(r *models.AssetRegistry) error
 		Put(ctx context.Context, r *models.AssetRegistry) error
 		Remove(ctx context.Context, registryID string) error
 	}
@@ -163,11 +164,16 @@ type putRegistryRequest struct {
 	Body RegistryInput `body:"json"`
 }
 
-// putRegistry asks Temporal for the schedule first: a wrong cron expression is found there, before anything is stored. A
-// schedule without its registry does nothing.
+// putRegistry asks Temporal for the schedule last: what it does for a registry that is not there is nothing, but what it does
+// for one that is not what was asked for is wrong. A wrong cron expression is found before anything is stored.
 func (s *own) putRegistry(ctx context.Context, q *putRegistryRequest) (Registry, error) {
 	r := &models.AssetRegistry{OrganizationID: api.From(ctx).Resource.ID, Name: q.Registry, URL: strings.TrimSuffix(q.Body.URL, "/"), Username: q.Body.Username,
 		Repositories: q.Body.Repositories, Schedule: q.Body.Schedule}
+	if s.Schedules != nil {
+		if err := s.Schedules.Check(r); err != nil {
+			return Registry{}, err
+		}
+	}
 	had := ""
 	if old, err := s.registry(ctx, q.Registry); err == nil {
 		had = old.Schedule

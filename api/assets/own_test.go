@@ -16,7 +16,6 @@ import (
 	assetsapi "slipway/api/assets"
 	ownapi "slipway/api/own"
 	"slipway/assets"
-	"slipway/internal/problem"
 	"slipway/models"
 	"slipway/policies"
 )
@@ -39,10 +38,9 @@ func (sealer) Decrypt(sealed []byte, at string) ([]byte, error) {
 // schedules records what a registry asks of Temporal, and refuses one expression.
 type schedules map[string]string
 
+func (s schedules) Check(r *models.AssetRegistry) error { return assets.Schedules{}.Check(r) }
+
 func (s schedules) Put(_ context.Context, r *models.AssetRegistry) error {
-	if r.Schedule == "nonsense" {
-		return problem.BadField("schedule", "expected a cron expression")
-	}
 	s[r.ID] = r.Schedule
 	return nil
 }

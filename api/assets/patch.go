@@ -237,12 +237,13 @@ func readLabels(raw json.RawMessage, at string) (*models.AssetLabelsEdit, error)
 		return nil, assets.BadPointer(at, "expected add or remove")
 	}
 	edit := &models.AssetLabelsEdit{}
-	for name, into := range map[string]*[]string{"add": &edit.Add, "remove": &edit.Remove} {
-		raw, ok := m[name]
-		if !ok {
-			continue
+	if raw, ok := m["add"]; ok {
+		if edit.Add, err = labelList(raw, at+"/add"); err != nil {
+			return nil, err
 		}
-		if *into, err = labelList(raw, at+"/"+name); err != nil {
+	}
+	if raw, ok := m["remove"]; ok {
+		if edit.Remove, err = labelList(raw, at+"/remove"); err != nil {
 			return nil, err
 		}
 	}

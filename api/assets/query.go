@@ -1,6 +1,7 @@
 package assets
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -192,7 +193,8 @@ func (p parameters) images() (bool, error) {
 }
 
 // links makes the addresses around a page from the request's own: paths, with all its parameters. The address of the page
-// itself is the request's as it came.
+// itself is the request's as it came, but for characters that no address may have: servers take them, clients that parse the
+// address may not.
 func links(r *http.Request, p parameters, next, prev string) pageLinks {
 	with := func(name, cursor string) string {
 		q := url.Values{}
@@ -211,7 +213,7 @@ func links(r *http.Request, p parameters, next, prev string) pageLinks {
 	}
 	l := pageLinks{Self: r.URL.EscapedPath(), First: with("", "")}
 	if r.URL.RawQuery != "" {
-		l.Self += "?" + r.URL.RawQuery
+		l.Self += "?" + escapeQuery(r.URL.RawQuery)
 	}
 	if next != "" {
 		l.Next = with("starting_after", next)
@@ -220,4 +222,18 @@ func links(r *http.Request, p parameters, next, prev string) pageLinks {
 		l.Prev = with("ending_before", prev)
 	}
 	return l
+}
+
+// escapeQuery writes what may not stand in a query (RFC 3986, section 3.4) as an escape, and leaves the rest as it is.
+func escapeQuery(raw string) string {
+	var b strings.Builder
+	for i := range len(raw) {
+		switch c := raw[i]; {
+		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~!$&'()*+,;=:@/?%", c) >= 0:
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
 }
