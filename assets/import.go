@@ -126,10 +126,21 @@ const importWriters = 2
 func (s *Service) importLines(ctx context.Context, file io.Reader, o ImportOptions, state *models.AssetImport, r *ImportResult) error {
 	g, writing := errgroup.WithContext(ctx)
 	batches := make(chan parsedBatch, 1)
+	flying := &importFlight{batches: map[int]flyingBatch{}}
 	// The reader must not be in the file any more when this returns: it is the caller's. The group waits for it.
 	g.Go(func() error {
 		defer close(batches)
-		parseLines(writing, file, o, state.ByteOffset, state.Lines, batches)
+		parseLines(writing, file, o, state.ByteOffset, state.Lines, func(b parsedBatch) bool {
+			if flying.begin(writing, b) != nil {
+				return false
+			}
+			select {
+			case batches <- b:
+				return true
+			case <-writing.Done():
+				return false
+			}
+		})
 		return nil
 	})
 	writers := 1
@@ -144,6 +155,7 @@ func (s *Service) importLines(ctx context.Context, file io.Reader, o ImportOptio
 				if err != nil {
 					return fmt.Errorf("write the lines up to %d: %w", b.lines, err)
 				}
+				flying.end(b.number)
 				if err := done.wrote(writing, writtenBatch{b, result}); err != nil {
 					return err
 				}
@@ -201,25 +213,83 @@ func (p *importProgress) wrote(ctx context.Context, b writtenBatch) error {
 	}
 }
 
-// parseLines sends the lines of a file in batches until the file or ctx ends.
-func parseLines(ctx context.Context, file io.Reader, o ImportOptions, offset, lines int64, batches chan<- parsedBatch) {
+// importFlight keeps batches that have an image in common from being written at once: which line is the last would be chance.
+type importFlight struct {
+	mu      sync.Mutex
+	batches map[int]flyingBatch
+}
+
+type flyingBatch struct {
+	images map[imageKey]struct{}
+	done   chan struct{}
+}
+
+// imageKey is what an asset's id is made from.
+type imageKey struct{ registry, repository, digest string }
+
+// begin waits until no batch is being written that has an image of this one.
+func (f *importFlight) begin(ctx context.Context, b parsedBatch) error {
+	flying := flyingBatch{images: make(map[imageKey]struct{}, len(b.images)), done: make(chan struct{})}
+	for _, img := range b.images {
+		flying.images[imageKey{img.Registry, img.Repository, img.ConfigDigest}] = struct{}{}
+	}
+	f.mu.Lock()
+	var others []flyingBatch
+	for _, o := range f.batches {
+		others = append(others, o)
+	}
+	f.batches[b.number] = flying
+	f.mu.Unlock()
+	for _, o := range others {
+		for key := range o.images {
+			if _, both := flying.images[key]; !both {
+				continue
+			}
+			select {
+			case <-o.done:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			break
+		}
+	}
+	return nil
+}
+
+func (f *importFlight) end(number int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	close(f.batches[number].done)
+	delete(f.batches, number)
+}
+
+// parseLines gives the lines of a file to put in batches until the file or ctx ends, or put says false.
+func parseLines(ctx context.Context, file io.Reader, o ImportOptions, offset, lines int64, put func(parsedBatch) bool) {
 	in := bufio.NewReaderSize(file, 1<<20)
 	b := parsedBatch{offset: offset, lines: lines}
 	begun := offset
 	send := func() bool {
-		select {
-		case batches <- b:
-			begun = b.offset
-			b = parsedBatch{number: b.number + 1, offset: b.offset, lines: b.lines}
-			return true
-		case <-ctx.Done():
+		if !put(b) {
 			return false
+		}
+		begun = b.offset
+		b = parsedBatch{number: b.number + 1, offset: b.offset, lines: b.lines}
+		return true
+	}
+	if head, _ := in.Peek(4); offset == 0 {
+		if tool := packedBy(head); tool != "" {
+			b.err = fmt.Errorf("the file is compressed: unpack it with %s first", tool)
+			send()
+			return
 		}
 	}
 	for ctx.Err() == nil {
 		line, n, err := readLine(in)
 		if err == io.EOF && n == 0 {
 			break
+		}
+		if b.offset == 0 {
+			line = bytes.TrimPrefix(line, []byte("\ufeff")) // the mark of the byte order
 		}
 		var img models.Image
 		switch err {
@@ -255,6 +325,16 @@ func parseLines(ctx context.Context, file io.Reader, o ImportOptions, offset, li
 	if len(b.images) > 0 || b.bad > 0 {
 		send()
 	}
+}
+
+// packedBy names the tool that unpacks a file with such a beginning, "" for none.
+func packedBy(head []byte) string {
+	for magic, tool := range map[string]string{"\x1f\x8b": "gunzip", "\x28\xb5\x2f\xfd": "unzstd", "BZh": "bunzip2", "PK\x03\x04": "unzip"} {
+		if bytes.HasPrefix(head, []byte(magic)) {
+			return tool
+		}
+	}
+	return ""
 }
 
 var errLongLine = fmt.Errorf("the line is over the limit of %d bytes", maxImportLine)

@@ -33,7 +33,8 @@ type putRow struct {
 // and what an image leaves out of its config's facts (architecture, labels, document ...) stays as it is.
 //
 // With merge, image tags and digests are added to those that an asset has, and the facts that it has stay; else they
-// replace them. Images must have passed Image.Check. An image that is there twice counts once: merged, or the last one.
+// replace them. Images must have passed Image.Check. An image that is there twice is put
+// as it would be by two calls.
 func (s *Store) PutImages(ctx context.Context, organizationID string, images []Image, merge bool) (PutResult, error) {
 	var result PutResult
 	if len(images) == 0 {
@@ -46,8 +47,9 @@ func (s *Store) PutImages(ctx context.Context, organizationID string, images []I
 	for i := range images {
 		img := &images[i]
 		id := NewAssetID(organizationID, img.Registry, img.Repository, img.ConfigDigest)
-		if earlier := byID[id]; merge && earlier != nil {
+		if earlier := byID[id]; earlier != nil {
 			img = img.filledIn(earlier, merge)
+			img.Class, img.Labels, img.Tags, img.CreatedAt = earlier.Class, earlier.Labels, earlier.Tags, earlier.CreatedAt
 		}
 		byID[id] = img
 	}

@@ -81,6 +81,9 @@ func (a *assetsCommand) importCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if !info.Mode().IsRegular() {
+			return fmt.Errorf("%s is no regular file: an import that was interrupted goes on in its file, so write what a pipe gives to one first", args[0])
+		}
 		// No cursors are signed here: any secret will do.
 		service, err := assets.New(s, nil, make([]byte, 32), nil, assets.Config{})
 		if err != nil {

@@ -55,6 +55,8 @@ func TestAssetsCommands(t *testing.T) {
 	require.Contains(t, out, "2 lines, 1 assets created, 0 updated, 1 lines skipped")
 	require.Contains(t, progress, "line 2 is skipped")
 	require.Contains(t, progress, "[##############################] 2 lines")
+	_, _, err = runAssets(t, address, "import", t.TempDir())
+	require.ErrorContains(t, err, "no regular file")
 	_, _, err = runAssets(t, address, "import", "--organization", "nosuch", file)
 	require.ErrorContains(t, err, "no organization")
 
