@@ -238,7 +238,11 @@ func copyImages(t *testing.T, conn *pgx.Conn, organization string, from, to int)
 		name := img.Repository[strings.LastIndexByte(img.Repository, '/')+1:]
 		rows = append(rows, []any{id, organization, img.Registry, img.Repository, name, img.ConfigDigest, img.Architecture, img.OS, class, false, img.Labels, img.Tags, lines, img.ImageTags,
 			1, img.SizeBytes, *img.BuiltAt, now, *img.CreatedAt, now})
-		details = append(details, []any{id, `[{"manifest_digest":"` + img.Digests[0].Manifest + `"}]`, nil, string(img.Document)})
+		var imageLabels any
+		if img.ImageLabels != nil {
+			imageLabels = img.ImageLabels
+		}
+		details = append(details, []any{id, `[{"manifest_digest":"` + img.Digests[0].Manifest + `"}]`, imageLabels, string(img.Document)})
 		digests = append(digests, []any{img.ConfigDigest, "c", id}, []any{img.Digests[0].Manifest, "m", id})
 	}
 	for i := range rows {
@@ -347,6 +351,9 @@ func TestAssetsBench(t *testing.T) {
 		query{name: "architecture-absent", path: "?filter=architecture==riscv64", sql: page("a.architecture = 'riscv64'", byTime)},
 		query{name: "image-tag", path: "?filter=image_tag==v4.29.99", sql: page("a.image_tags && ARRAY['v4.29.99']", byTime)},
 		query{name: "image-label-absent", path: "?filter=image_labels.maintainer==nobody", sql: page(`EXISTS (SELECT 1 FROM asset_details d WHERE d.asset_id = a.id AND d.image_labels @> '{"maintainer":"nobody"}')`, byTime)},
+		query{name: "image-label", path: "?filter=image_labels.org.opencontainers.image.version==v4.29.99", sql: page(`EXISTS (SELECT 1 FROM asset_details d WHERE d.asset_id = a.id AND d.image_labels @> '{"org.opencontainers.image.version":"v4.29.99"}')`, byTime)},
+		query{name: "image-label-frequent", path: "?filter=image_labels.maintainer==payments-7@acme.example", sql: page(`EXISTS (SELECT 1 FROM asset_details d WHERE d.asset_id = a.id AND d.image_labels @> '{"maintainer":"payments-7@acme.example"}')`, byTime)},
+		query{name: "image-label-pattern", path: "?filter=image_labels.maintainer==*@acme*", sql: page("EXISTS (SELECT 1 FROM asset_details d WHERE d.asset_id = a.id AND lower(d.image_labels ->> 'maintainer') LIKE '%@acme%')", byTime)},
 		query{name: "manifest-start", path: "?filter=manifest_digest==" + generate(42).Digests[0].Manifest[:19] + "*", sql: page("EXISTS (SELECT 1 FROM asset_digests d WHERE d.asset_id = a.id AND d.kind = 'm' AND d.digest LIKE $2)", byTime), args: []any{generate(42).Digests[0].Manifest[:19] + "%"}},
 		query{name: "manifest-pattern-absent", path: "?filter=manifest_digest==*abcdef0123*", sql: page("EXISTS (SELECT 1 FROM asset_digests d WHERE d.asset_id = a.id AND d.kind = 'm' AND d.digest LIKE '%abcdef0123%')", byTime)},
 		query{name: "image-tag-pattern-absent", path: "?filter=image_tag==*nosuch*", sql: page("EXISTS (SELECT 1 FROM unnest(a.image_tags) x WHERE lower(x) LIKE '%nosuch%')", byTime)},

@@ -62,9 +62,26 @@ func generate(n int) models.Image {
 	created := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(r.Int64N(int64(700 * 24 * time.Hour))))
 	built := created.Add(-time.Duration(r.Int64N(int64(24 * time.Hour))))
 	img.CreatedAt, img.BuiltAt = &created, &built
+	img.ImageLabels = imageLabels(n, img.Repository, img.ImageTags[0])
 	img.Document = json.RawMessage(fmt.Sprintf(`{"author":"build","config":{"cmd":["/app"],"entry_point":["/bin/sh","-c"],"env":["PATH=/usr/bin","VERSION=%d"],"user":"1000","working_dir":"/srv"},"root_fs":{"type":"layers","diff_ids":["%s","%s"]},"history":[{"created_by":"COPY . /srv"},{"created_by":"CMD /app","empty_layer":true}]}`,
 		n, hex(), hex()))
 	return img
+}
+
+// imageLabels makes the labels of image n. Three in five images have those that builds commonly set, of which each has another
+// revision, and half of these have a maintainer.
+func imageLabels(n int, repository, version string) map[string]string {
+	r := rand.New(rand.NewPCG(uint64(n), 2027))
+	if r.IntN(5) < 2 {
+		return nil
+	}
+	const vendor = "org.opencontainers.image."
+	list := map[string]string{vendor + "source": "https://git.acme.example/" + repository, vendor + "version": version,
+		vendor + "revision": fmt.Sprintf("%016x%016x%08x", r.Uint64(), r.Uint64(), r.Uint32())}
+	if r.IntN(2) == 0 {
+		list["maintainer"] = fmt.Sprintf("%s-%d@acme.example", teams[r.IntN(len(teams))], r.IntN(20))
+	}
+	return list
 }
 
 // writeImages writes images as JSON lines.

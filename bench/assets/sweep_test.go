@@ -34,8 +34,9 @@ func sweepFilters(joined int) []string {
 		"config_digest":           {digest, digest[:20] + "*", "*" + digest[30:45] + "*", "sha256:nosuch", "*abcdef*"},
 		"manifest_digest":         {manifest, manifest[:20] + "*", "*" + manifest[30:45] + "*", "sha256:nosuch", "*abcdef*"},
 		"index_digest":            {"sha256:nosuch", "*abcdef*", "''"},
-		"image_labels.maintainer": {"nobody", "*nobody*", "''"},
-		"q":                       {"nginx", "importer-200", "nosuchthing", "ap", "zq", "z", "a", "pci", "'owner=payments-7'", digest[7:19], digest[30:42], "abc", "abcdef01", "docker.io", "100%"},
+		"image_labels.maintainer": {"nobody", "*nobody*", "''", "payments-7@acme.example", "*@acme*", "payments-1*"},
+		"image_labels.org.opencontainers.image.version": {"v4.29.99", "*.99", "v4*"},
+		"q": {"nginx", "importer-200", "nosuchthing", "ap", "zq", "z", "a", "pci", "'owner=payments-7'", digest[7:19], digest[30:42], "abc", "abcdef01", "docker.io", "100%"},
 	}
 	var filters []string
 	for field, values := range texts {
