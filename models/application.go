@@ -60,11 +60,7 @@ func (s *Store) ensureApplication(ctx context.Context, namespaceID, name string)
 	if err := s.writer(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&a).Error; err != nil {
 		return nil, err
 	}
-	var have Application
-	if err := one(s.reader(ctx).Where("namespace_id = ? AND name = ?", namespaceID, name).Take(&have)); err != nil {
-		return nil, err
-	}
-	return &have, nil
+	return take[Application](s.reader(ctx).Where("namespace_id = ? AND name = ?", namespaceID, name))
 }
 
 // HooksOfDependents gives every other application that has hooks and a release that depends on or extends a release of

@@ -90,20 +90,12 @@ func (s *Store) AssetRegistryByName(ctx context.Context, organizationID, name st
 	if !storable(name) {
 		return nil, ErrNotFound
 	}
-	var r AssetRegistry
-	if err := one(s.reader(ctx).Where("organization_id = ? AND name = ?", organizationID, name).Take(&r)); err != nil {
-		return nil, err
-	}
-	return &r, nil
+	return take[AssetRegistry](s.reader(ctx).Where("organization_id = ? AND name = ?", organizationID, name))
 }
 
 // AssetRegistryByID finds a registry.
 func (s *Store) AssetRegistryByID(ctx context.Context, id string) (*AssetRegistry, error) {
-	var r AssetRegistry
-	if err := one(s.reader(ctx).Where("id = ?", id).Take(&r)); err != nil {
-		return nil, err
-	}
-	return &r, nil
+	return take[AssetRegistry](s.reader(ctx).Where("id = ?", id))
 }
 
 // ListAssetRegistries gives the registries of an organization by name.
@@ -149,11 +141,7 @@ func (s *Store) PutAssetScan(ctx context.Context, a *AssetScan) error {
 
 // AssetScanByID finds the progress of a scan by its execution.
 func (s *Store) AssetScanByID(ctx context.Context, executionID string) (*AssetScan, error) {
-	var a AssetScan
-	if err := one(s.reader(ctx).Where("execution_id = ?", executionID).Take(&a)); err != nil {
-		return nil, err
-	}
-	return &a, nil
+	return take[AssetScan](s.reader(ctx).Where("execution_id = ?", executionID))
 }
 
 // ListAssetScans gives the last scans of a registry, newest first.
@@ -175,11 +163,7 @@ type AssetImport struct {
 
 // AssetImportBySource finds how far the import of a file is.
 func (s *Store) AssetImportBySource(ctx context.Context, organizationID, source string) (*AssetImport, error) {
-	var a AssetImport
-	if err := one(s.reader(ctx).Where("organization_id = ? AND source = ?", organizationID, source).Take(&a)); err != nil {
-		return nil, err
-	}
-	return &a, nil
+	return take[AssetImport](s.reader(ctx).Where("organization_id = ? AND source = ?", organizationID, source))
 }
 
 // PutAssetImport writes how far an import is.

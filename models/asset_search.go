@@ -39,21 +39,13 @@ func (s *Store) CreateAssetSearch(ctx context.Context, a *AssetSearch) error {
 
 // AssetSearchByID finds a search of a scope that has not expired; else ErrNotFound.
 func (s *Store) AssetSearchByID(ctx context.Context, scopeID, id string) (*AssetSearch, error) {
-	var a AssetSearch
-	if err := one(s.reader(ctx).Where("id = ? AND scope_id = ? AND expires_at > ?", id, scopeID, s.Now()).Take(&a)); err != nil {
-		return nil, err
-	}
-	return &a, nil
+	return take[AssetSearch](s.reader(ctx).Where("id = ? AND scope_id = ? AND expires_at > ?", id, scopeID, s.Now()))
 }
 
 // AssetSearchByRequest finds the search that a request began; else ErrNotFound.
 func (s *Store) AssetSearchByRequest(ctx context.Context, scopeID, createdBy, requestID, requestHash string) (*AssetSearch, error) {
-	var a AssetSearch
-	if err := one(s.writer(ctx).Where("scope_id = ? AND created_by = ? AND request_id = ? AND request_hash = ? AND expires_at > ?",
-		scopeID, createdBy, requestID, requestHash, s.Now()).Order("id DESC").Take(&a)); err != nil {
-		return nil, err
-	}
-	return &a, nil
+	return take[AssetSearch](s.writer(ctx).Where("scope_id = ? AND created_by = ? AND request_id = ? AND request_hash = ? AND expires_at > ?",
+		scopeID, createdBy, requestID, requestHash, s.Now()).Order("id DESC"))
 }
 
 // RunAssetSearch finds what a search looks for and keeps the first maxKept ids, in one transaction, and marks it as done.
@@ -152,11 +144,7 @@ func (s *Store) DeleteExpiredAssetSearches(ctx context.Context) (int, error) {
 
 // AssetSearchToRun finds a search by its id alone, for the worker that runs it.
 func (s *Store) AssetSearchToRun(ctx context.Context, id string) (*AssetSearch, error) {
-	var a AssetSearch
-	if err := one(s.writer(ctx).Where("id = ?", id).Take(&a)); err != nil {
-		return nil, err
-	}
-	return &a, nil
+	return take[AssetSearch](s.writer(ctx).Where("id = ?", id))
 }
 
 // AssetSearchDefinition is what an execution of the kind asset-search runs.

@@ -77,29 +77,17 @@ func (s *Store) OpenConfirmation(ctx context.Context, c Confirmation) (*Confirma
 	if insert.Error != nil || insert.RowsAffected == 1 {
 		return &c, insert.Error
 	}
-	var old Confirmation
-	if err := one(s.writer(ctx).Where("execution_id = ? AND phase = ? AND step = ?", c.ExecutionID, c.Phase, c.Step).Take(&old)); err != nil {
-		return nil, err
-	}
-	return &old, nil
+	return take[Confirmation](s.writer(ctx).Where("execution_id = ? AND phase = ? AND step = ?", c.ExecutionID, c.Phase, c.Step))
 }
 
 // ConfirmationByCode finds a confirmation by the code in its link.
 func (s *Store) ConfirmationByCode(ctx context.Context, executionID, code string) (*Confirmation, error) {
-	var c Confirmation
-	if err := one(s.reader(ctx).Where("code_hash = ? AND execution_id = ?", HashCode(code), executionID).Take(&c)); err != nil {
-		return nil, err
-	}
-	return &c, nil
+	return take[Confirmation](s.reader(ctx).Where("code_hash = ? AND execution_id = ?", HashCode(code), executionID))
 }
 
 // ConfirmationByID finds a confirmation.
 func (s *Store) ConfirmationByID(ctx context.Context, id string) (*Confirmation, error) {
-	var c Confirmation
-	if err := one(s.reader(ctx).Where("id = ?", id).Take(&c)); err != nil {
-		return nil, err
-	}
-	return &c, nil
+	return take[Confirmation](s.reader(ctx).Where("id = ?", id))
 }
 
 // ConfirmationsOf lists the confirmations of an execution.

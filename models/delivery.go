@@ -226,11 +226,7 @@ func (s *Store) DeliveryByID(ctx context.Context, id string) (*Delivery, error) 
 	if !storable(id) {
 		return nil, ErrNotFound
 	}
-	var d Delivery
-	if err := one(s.reader(ctx).Where("id = ?", id).Take(&d)); err != nil {
-		return nil, err
-	}
-	return &d, nil
+	return take[Delivery](s.reader(ctx).Where("id = ?", id))
 }
 
 // DeliveryFilter selects deliveries. One of the first three members, or Hook with HookOfInstallation, is required; the other

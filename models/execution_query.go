@@ -11,11 +11,7 @@ import (
 
 // ExecutionByID finds an execution.
 func (s *Store) ExecutionByID(ctx context.Context, id string) (*Execution, error) {
-	var e Execution
-	if err := one(s.reader(ctx).Where("id = ?", id).Take(&e)); err != nil {
-		return nil, err
-	}
-	return &e, nil
+	return take[Execution](s.reader(ctx).Where("id = ?", id))
 }
 
 // Attempt is an execution with what an earlier attempt at it left behind.
@@ -45,11 +41,7 @@ func (s *Store) AttemptOf(ctx context.Context, id string) (*Attempt, error) {
 // ExecutionByKey finds an execution by its idempotency key. It asks the writer, since a key may have been committed a
 // moment ago.
 func (s *Store) ExecutionByKey(ctx context.Context, key string) (*Execution, error) {
-	var e Execution
-	if err := one(s.writer(ctx).Where("idempotency_key = ?", key).Take(&e)); err != nil {
-		return nil, err
-	}
-	return &e, nil
+	return take[Execution](s.writer(ctx).Where("idempotency_key = ?", key))
 }
 
 // ExecutionFilter says which executions a list holds. Empty members do not filter.

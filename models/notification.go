@@ -292,20 +292,12 @@ func (s *Store) NotificationByName(ctx context.Context, projectID, name string) 
 	if !storable(name) {
 		return nil, ErrNotFound
 	}
-	var n Notification
-	if err := one(s.reader(ctx).Where("project_id = ? AND name = ?", projectID, name).Take(&n)); err != nil {
-		return nil, err
-	}
-	return &n, nil
+	return take[Notification](s.reader(ctx).Where("project_id = ? AND name = ?", projectID, name))
 }
 
 // NotificationByID finds a rule.
 func (s *Store) NotificationByID(ctx context.Context, id string) (*Notification, error) {
-	var n Notification
-	if err := one(s.reader(ctx).Where("id = ?", id).Take(&n)); err != nil {
-		return nil, err
-	}
-	return &n, nil
+	return take[Notification](s.reader(ctx).Where("id = ?", id))
 }
 
 // ListNotifications gives the rules of a project, by name.

@@ -102,11 +102,7 @@ func (s *Store) organization(ctx context.Context, where, key string) (*Organizat
 	if !storable(key) {
 		return nil, ErrNotFound
 	}
-	var o Organization
-	if err := one(s.reader(ctx).Where(where, key).Take(&o)); err != nil {
-		return nil, err
-	}
-	return &o, nil
+	return take[Organization](s.reader(ctx).Where(where, key))
 }
 
 // ListOrganizations gives every organization, sorted by canonical.

@@ -88,11 +88,7 @@ func (s *Store) project(ctx context.Context, where string, args ...any) (*Projec
 			return nil, ErrNotFound
 		}
 	}
-	var p Project
-	if err := one(s.reader(ctx).Select(projectColumns).Where(where, args...).Take(&p)); err != nil {
-		return nil, err
-	}
-	return &p, nil
+	return take[Project](s.reader(ctx).Select(projectColumns).Where(where, args...))
 }
 
 // ProjectLogo gives a project's logo. ErrNotFound where it has none.

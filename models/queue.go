@@ -97,9 +97,5 @@ func (s *Store) OpenChildren(ctx context.Context, id string, limit int) ([]Execu
 
 // RunningScript gives the script of an execution that has begun last and not ended; ErrNotFound where there is none.
 func (s *Store) RunningScript(ctx context.Context, executionID string) (*ExecutionScript, error) {
-	var r ExecutionScript
-	if err := one(s.reader(ctx).Where("execution_id = ? AND finished = ?", executionID, false).Order("started_at DESC, key").Take(&r)); err != nil {
-		return nil, err
-	}
-	return &r, nil
+	return take[ExecutionScript](s.reader(ctx).Where("execution_id = ? AND finished = ?", executionID, false).Order("started_at DESC, key"))
 }

@@ -18,11 +18,7 @@ func (s *Store) releasesOf(ctx context.Context, applicationID string) *gorm.DB {
 }
 
 func takeRelease(q *gorm.DB) (*Release, error) {
-	var r Release
-	if err := one(q.Take(&r)); err != nil {
-		return nil, err
-	}
-	return &r, nil
+	return take[Release](q)
 }
 
 // ReleaseByID finds a release. ErrNotFound.

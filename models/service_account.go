@@ -31,20 +31,12 @@ func (s *Store) ServiceAccountByName(ctx context.Context, organizationID, name s
 	if !storable(name) {
 		return nil, ErrNotFound
 	}
-	var a ServiceAccount
-	if err := one(s.reader(ctx).Where("organization_id = ? AND name = ?", organizationID, name).Take(&a)); err != nil {
-		return nil, err
-	}
-	return &a, nil
+	return take[ServiceAccount](s.reader(ctx).Where("organization_id = ? AND name = ?", organizationID, name))
 }
 
 // ServiceAccountByID finds a service account.
 func (s *Store) ServiceAccountByID(ctx context.Context, id string) (*ServiceAccount, error) {
-	var a ServiceAccount
-	if err := one(s.reader(ctx).Where("id = ?", id).Take(&a)); err != nil {
-		return nil, err
-	}
-	return &a, nil
+	return take[ServiceAccount](s.reader(ctx).Where("id = ?", id))
 }
 
 // ListServiceAccounts gives the service accounts of an organization, sorted by name.

@@ -38,11 +38,7 @@ func (s *Store) TeamByName(ctx context.Context, organizationID, name string) (*T
 	if !storable(name) {
 		return nil, ErrNotFound
 	}
-	var t Team
-	if err := one(s.reader(ctx).Where("organization_id = ? AND name = ?", organizationID, name).Take(&t)); err != nil {
-		return nil, err
-	}
-	return &t, nil
+	return take[Team](s.reader(ctx).Where("organization_id = ? AND name = ?", organizationID, name))
 }
 
 // ListTeams gives the teams of an organization, sorted by name.

@@ -120,11 +120,7 @@ func (s *Store) token(ctx context.Context, where, key string) (*Token, error) {
 	if !storable(key) {
 		return nil, ErrNotFound
 	}
-	var t Token
-	if err := one(s.reader(ctx).Where(where, key).Take(&t)); err != nil {
-		return nil, err
-	}
-	return &t, nil
+	return take[Token](s.reader(ctx).Where(where, key))
 }
 
 // ListTokens gives a subject's tokens of one purpose, newest first, ended ones included.

@@ -75,11 +75,7 @@ func (s *Store) user(ctx context.Context, where, key string) (*User, error) {
 	if !storable(key) {
 		return nil, ErrNotFound
 	}
-	var u User
-	if err := one(s.reader(ctx).Where(where, key).Take(&u)); err != nil {
-		return nil, err
-	}
-	return &u, nil
+	return take[User](s.reader(ctx).Where(where, key))
 }
 
 // ListUsers gives every user, sorted by name.
