@@ -144,11 +144,7 @@ func (s *own) listRegistries(ctx context.Context, _ *ofOrganization) ([]Registry
 	if err != nil {
 		return nil, err
 	}
-	out := make([]Registry, len(list))
-	for i := range list {
-		out[i] = registryOf(&list[i])
-	}
-	return out, nil
+	return api.Each(list, registryOf), nil
 }
 
 func (s *own) getRegistry(ctx context.Context, q *ofRegistry) (Registry, error) {

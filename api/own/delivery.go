@@ -115,14 +115,6 @@ func showDelivery(d *models.Delivery) Delivery {
 		Target: d.Target, Status: string(d.Status), Reason: d.Reason, Attempts: d.Attempts, MaxAttempts: d.MaxAttempts, NextAttemptAt: d.NextAttemptAt, CreatedAt: d.CreatedAt, FinishedAt: d.FinishedAt}
 }
 
-func showDeliveries(list []models.Delivery) []Delivery {
-	out := make([]Delivery, len(list))
-	for i := range list {
-		out[i] = showDelivery(&list[i])
-	}
-	return out
-}
-
 type deliveryQuery struct {
 	// Notification is the name or id of a rule, Hook as in a delivery, Execution an id.
 	Notification string `query:"notification" validate:"max=200"`
@@ -146,7 +138,7 @@ func (s *surface) listDeliveries(ctx context.Context, f models.DeliveryFilter) (
 	if err != nil {
 		return nil, err
 	}
-	return showDeliveries(list), nil
+	return api.Each(list, showDelivery), nil
 }
 
 type projectDeliveries struct {

@@ -89,11 +89,7 @@ func (s *surface) listExecutions(ctx context.Context, q *executionsQuery) ([]Exe
 	if err != nil {
 		return nil, err
 	}
-	out := make([]Execution, len(list))
-	for i := range list {
-		out[i] = showNamed(&list[i])
-	}
-	return out, nil
+	return api.Each(list, showNamed), nil
 }
 
 // showNamed shows an execution that was read without its definition.

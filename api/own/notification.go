@@ -138,13 +138,7 @@ func (s *surface) listNotifications(ctx context.Context, _ *projectRequest) ([]N
 	if err != nil {
 		return nil, err
 	}
-	out := make([]Notification, len(list))
-	for i := range list {
-		if out[i], err = s.showNotification(&list[i]); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
+	return api.TryEach(list, s.showNotification)
 }
 
 type notificationCreate struct {
@@ -269,5 +263,5 @@ func (s *surface) testNotification(ctx context.Context, r *notificationRequest) 
 	if err != nil {
 		return nil, err
 	}
-	return showDeliveries(list), nil
+	return api.Each(list, showDelivery), nil
 }

@@ -159,13 +159,7 @@ func (s *surface) showSchedules(ctx context.Context, list []models.Schedule) ([]
 	if err != nil {
 		return nil, err
 	}
-	out := make([]Schedule, len(list))
-	for i := range list {
-		if out[i], err = s.showSchedule(&list[i], runs[list[i].ID]); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
+	return api.TryEach(list, func(c *models.Schedule) (Schedule, error) { return s.showSchedule(c, runs[c.ID]) })
 }
 
 func (s *surface) oneSchedule(ctx context.Context, c *models.Schedule) (*Schedule, error) {
@@ -380,9 +374,5 @@ func (s *surface) scheduleRuns(ctx context.Context, r *scheduleRunsRequest) ([]S
 	if err != nil {
 		return nil, err
 	}
-	out := make([]ScheduleRun, len(list))
-	for i := range list {
-		out[i] = showRun(&list[i])
-	}
-	return out, nil
+	return api.Each(list, showRun), nil
 }

@@ -19,7 +19,7 @@ func (b consumerBody) input() packages.ConsumerInput {
 
 func (s *surface) listConsumers(ctx context.Context, _ *struct{}) ([]consumerView, error) {
 	list, err := s.Service.ReadConsumers(ctx, organizationOfRequest(ctx), "", api.SubjectOf(ctx))
-	return viewConsumers(list), err
+	return api.Each(list, viewConsumer), err
 }
 
 func (s *surface) listConsumersByEmail(ctx context.Context, req *struct {
@@ -29,25 +29,19 @@ func (s *surface) listConsumersByEmail(ctx context.Context, req *struct {
 		return []consumerView{}, nil // nobody's, and not everybody's
 	}
 	list, err := s.Service.ReadConsumers(ctx, organizationOfRequest(ctx), req.Email, api.SubjectOf(ctx))
-	return viewConsumers(list), err
+	return api.Each(list, viewConsumer), err
 }
 
 func (s *surface) getConsumer(ctx context.Context, req *idPath) (consumerView, error) {
 	c, err := s.Service.ReadConsumer(ctx, req.ID, api.SubjectOf(ctx))
-	if err != nil {
-		return consumerView{}, err
-	}
-	return viewConsumer(c), nil
+	return shown(c, err, viewConsumer)
 }
 
 func (s *surface) createConsumer(ctx context.Context, req *struct {
 	Body consumerBody `body:"json"`
 }) (consumerView, error) {
 	c, err := s.Service.CreateConsumer(ctx, organizationOfRequest(ctx), req.Body.input(), api.SubjectOf(ctx))
-	if err != nil {
-		return consumerView{}, err
-	}
-	return viewConsumer(c), nil
+	return shown(c, err, viewConsumer)
 }
 
 func (s *surface) updateConsumer(ctx context.Context, req *struct {
@@ -55,10 +49,7 @@ func (s *surface) updateConsumer(ctx context.Context, req *struct {
 	Body consumerBody `body:"json"`
 }) (consumerView, error) {
 	c, err := s.Service.UpdateConsumer(ctx, req.ID, req.Body.input(), api.SubjectOf(ctx))
-	if err != nil {
-		return consumerView{}, err
-	}
-	return viewConsumer(c), nil
+	return shown(c, err, viewConsumer)
 }
 
 func (s *surface) deleteConsumer(ctx context.Context, req *idPath) (api.Empty, error) {
@@ -67,5 +58,5 @@ func (s *surface) deleteConsumer(ctx context.Context, req *idPath) (api.Empty, e
 
 func (s *surface) listPackagesOfConsumer(ctx context.Context, req *idPath) ([]packageView, error) {
 	list, err := s.Store.PackagesOfConsumer(ctx, req.ID)
-	return viewPackages(list), err
+	return api.Each(list, viewPackage), err
 }

@@ -23,22 +23,19 @@ func (b packageBody) input() packages.PackageInput {
 
 func (s *surface) listPackages(ctx context.Context, _ *struct{}) ([]packageView, error) {
 	list, err := s.Store.ListPackages(ctx, organizationOfRequest(ctx))
-	return viewPackages(list), err
+	return api.Each(list, viewPackage), err
 }
 
 func (s *surface) getPackage(ctx context.Context, req *idPath) (packageView, error) {
 	p, err := s.Store.PackageByID(ctx, req.ID)
-	return viewPackage(p), err
+	return shown(p, err, viewPackage)
 }
 
 func (s *surface) createPackage(ctx context.Context, req *struct {
 	Body packageBody `body:"json"`
 }) (packageView, error) {
 	p, err := s.Service.CreatePackage(ctx, organizationOfRequest(ctx), req.Body.input(), api.SubjectOf(ctx))
-	if err != nil {
-		return packageView{}, err
-	}
-	return viewPackage(p), nil
+	return shown(p, err, viewPackage)
 }
 
 func (s *surface) updatePackage(ctx context.Context, req *struct {
@@ -46,10 +43,7 @@ func (s *surface) updatePackage(ctx context.Context, req *struct {
 	Body packageBody `body:"json"`
 }) (packageView, error) {
 	p, err := s.Service.UpdatePackage(ctx, req.ID, req.Body.input(), api.SubjectOf(ctx))
-	if err != nil {
-		return packageView{}, err
-	}
-	return viewPackage(p), nil
+	return shown(p, err, viewPackage)
 }
 
 func (s *surface) deletePackage(ctx context.Context, req *idPath) (api.Empty, error) {

@@ -32,26 +32,19 @@ func (s *surface) listPermissions(ctx context.Context, req *struct {
 		return nil, models.ErrNotFound
 	}
 	list, err := s.Store.ListPackagePermissions(ctx, req.ConsumerID, req.PackageID)
-	out := make([]permissionView, len(list))
-	for i := range list {
-		out[i] = viewPermission(&list[i])
-	}
-	return out, err
+	return api.Each(list, viewPermission), err
 }
 
 func (s *surface) getPermission(ctx context.Context, req *idPath) (permissionView, error) {
 	p, err := s.Store.PackagePermissionByID(ctx, req.ID)
-	return viewPermission(p), err
+	return shown(p, err, viewPermission)
 }
 
 func (s *surface) createPermission(ctx context.Context, req *struct {
 	Body permissionBody `body:"json"`
 }) (permissionView, error) {
 	p, err := s.Service.CreatePermission(ctx, organizationOfRequest(ctx), req.Body.input(), api.SubjectOf(ctx))
-	if err != nil {
-		return permissionView{}, err
-	}
-	return viewPermission(p), nil
+	return shown(p, err, viewPermission)
 }
 
 func (s *surface) updatePermission(ctx context.Context, req *struct {
@@ -59,10 +52,7 @@ func (s *surface) updatePermission(ctx context.Context, req *struct {
 	Body permissionBody `body:"json"`
 }) (permissionView, error) {
 	p, err := s.Service.UpdatePermission(ctx, organizationOfRequest(ctx), req.ID, req.Body.input(), api.SubjectOf(ctx))
-	if err != nil {
-		return permissionView{}, err
-	}
-	return viewPermission(p), nil
+	return shown(p, err, viewPermission)
 }
 
 func (s *surface) deletePermission(ctx context.Context, req *idPath) (api.Empty, error) {

@@ -52,6 +52,15 @@ func (n *number) int() *int {
 
 func (n *number) int64() *int64 { return (*int64)(n) }
 
+// shown is what the caller sees of a row, or the error that there is instead of one.
+func shown[T, V any](row *T, err error, view func(*T) V) (V, error) {
+	if err != nil {
+		var none V
+		return none, err
+	}
+	return view(row), nil
+}
+
 type packageView struct {
 	ID          int64  `json:"id"`
 	Name        string `json:"name"`
@@ -63,14 +72,6 @@ type packageView struct {
 
 func viewPackage(p *models.Package) packageView {
 	return packageView{p.ID, p.Name, p.Description, p.Status, stampOf(p.CreatedAt), stampOf(p.UpdatedAt)}
-}
-
-func viewPackages(list []models.Package) []packageView {
-	out := make([]packageView, len(list))
-	for i := range list {
-		out[i] = viewPackage(&list[i])
-	}
-	return out
 }
 
 type versionView struct {
@@ -103,14 +104,6 @@ type consumerView struct {
 
 func viewConsumer(c *packages.Consumer) consumerView {
 	return consumerView{c.ID, c.Email, c.PublicKey, c.PrivateKey, stampOf(c.CreatedAt), stampOf(c.UpdatedAt)}
-}
-
-func viewConsumers(list []packages.Consumer) []consumerView {
-	out := make([]consumerView, len(list))
-	for i := range list {
-		out[i] = viewConsumer(&list[i])
-	}
-	return out
 }
 
 type permissionView struct {

@@ -19,11 +19,7 @@ func (b versionBody) input() packages.VersionInput {
 
 func (s *surface) listVersions(ctx context.Context, req *idPath) ([]versionView, error) {
 	list, err := s.Store.ListPackageVersions(ctx, req.ID)
-	out := make([]versionView, len(list))
-	for i := range list {
-		out[i] = viewVersion(&list[i])
-	}
-	return out, err
+	return api.Each(list, viewVersion), err
 }
 
 func (s *surface) createVersion(ctx context.Context, req *struct {
@@ -31,15 +27,12 @@ func (s *surface) createVersion(ctx context.Context, req *struct {
 	Body versionBody `body:"json"`
 }) (versionView, error) {
 	v, err := s.Service.CreateVersion(ctx, req.ID, req.Body.input(), api.SubjectOf(ctx))
-	if err != nil {
-		return versionView{}, err
-	}
-	return viewVersion(v), nil
+	return shown(v, err, viewVersion)
 }
 
 func (s *surface) getVersion(ctx context.Context, req *idPath) (versionView, error) {
 	v, err := s.Store.PackageVersionByID(ctx, req.ID)
-	return viewVersion(v), err
+	return shown(v, err, viewVersion)
 }
 
 func (s *surface) updateVersion(ctx context.Context, req *struct {
@@ -47,10 +40,7 @@ func (s *surface) updateVersion(ctx context.Context, req *struct {
 	Body versionBody `body:"json"`
 }) (versionView, error) {
 	v, err := s.Service.UpdateVersion(ctx, req.ID, req.Body.input(), api.SubjectOf(ctx))
-	if err != nil {
-		return versionView{}, err
-	}
-	return viewVersion(v), nil
+	return shown(v, err, viewVersion)
 }
 
 func (s *surface) deleteVersion(ctx context.Context, req *idPath) (api.Empty, error) {

@@ -155,13 +155,7 @@ func (s *surface) buildsWhere(ctx context.Context, w models.Where) ([]Build, err
 	if err != nil {
 		return nil, err
 	}
-	out := make([]Build, len(list))
-	for i := range list {
-		if out[i], err = s.showBuild(&list[i], secrets); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
+	return api.TryEach(list, func(b *models.Build) (Build, error) { return s.showBuild(b, secrets) })
 }
 
 type buildCreate struct {

@@ -55,13 +55,7 @@ func listExecutions[T any](ctx context.Context, s *surface, f models.ExecutionFi
 	if err != nil {
 		return nil, err
 	}
-	out := make([]T, len(list))
-	for i := range list {
-		if out[i], err = show(&list[i]); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
+	return api.TryEach(list, show)
 }
 
 // execution finds an execution of one build, deployment job or pipeline. The id of any other is not found here, so that

@@ -134,13 +134,7 @@ func (s *surface) jobsWhere(ctx context.Context, w models.Where) ([]DeploymentJo
 	if err != nil {
 		return nil, err
 	}
-	out := make([]DeploymentJob, len(list))
-	for i := range list {
-		if out[i], err = s.showJob(&list[i], inputs); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
+	return api.TryEach(list, func(j *models.DeploymentJob) (DeploymentJob, error) { return s.showJob(j, inputs) })
 }
 
 func (s *surface) projectJobs(ctx context.Context, _ *projectRequest) (ProjectDeploymentJobs, error) {
