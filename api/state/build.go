@@ -186,15 +186,9 @@ func (s *surface) addBuild(ctx context.Context, r *buildCreate) (*Build, error) 
 	if err := s.fillBuild(ctx, b, &r.Body); err != nil {
 		return nil, err
 	}
-	if err := readWebhookSecret("webhook_secret", r.Body.WebhookSecret); err != nil {
+	secrets, err := s.readSecrets(ctx, &r.Body, r.Body.PrivateKey != "")
+	if err != nil {
 		return nil, err
-	}
-	if err := s.checkInventoryToken(ctx, r.Body.EscapeAuthToken); err != nil {
-		return nil, err
-	}
-	secrets := models.BuildSecrets{EscapeAuthToken: r.Body.EscapeAuthToken, WebhookSecret: r.Body.WebhookSecret}
-	if r.Body.PrivateKey != "" {
-		secrets.PrivateKey = &r.Body.PrivateKey
 	}
 	err = s.create(ctx, audit("build:create", "build", "", r.Environment+"/"+b.Name), &b.ID, func(tx *models.Store) error {
 		return tx.CreateBuild(ctx, b, secrets)
@@ -229,6 +223,18 @@ func (s *surface) fillBuild(ctx context.Context, b *models.Build, body *Build) e
 	b.Repo, b.Branch, b.Disabled, b.Steps, b.StepsFromYML = body.Repo, body.Branch, body.Disabled, body.Steps, body.StepsFromYML
 	b.ServiceAccountName, b.ServiceAccountTeam, b.TaskQueue = body.ServiceAccountName, body.ServiceAccountTeam, body.RemoteEscapeWorkerURL
 	return nil
+}
+
+// readSecrets checks the secrets of a build's body and takes them over, its private key where key says so.
+func (s *surface) readSecrets(ctx context.Context, body *Build, key bool) (models.BuildSecrets, error) {
+	secrets := models.BuildSecrets{EscapeAuthToken: body.EscapeAuthToken, WebhookSecret: body.WebhookSecret}
+	if key {
+		secrets.PrivateKey = &body.PrivateKey
+	}
+	if err := readWebhookSecret("webhook_secret", body.WebhookSecret); err != nil {
+		return secrets, err
+	}
+	return secrets, s.checkInventoryToken(ctx, body.EscapeAuthToken)
 }
 
 // plainArgument refuses text that a command could take for an option, or that has control characters. It is refused here
@@ -306,8 +312,8 @@ type buildUpdate struct {
 }
 
 func (s *surface) updateBuild(ctx context.Context, r *buildUpdate) (*Build, error) {
-	if r.Body.Name != "" && r.Body.Name != r.Build {
-		return nil, problem.New(problem.Invalid, "Build 'name' field doesn't correspond with URL")
+	if err := asInURL("Build", "name", r.Body.Name, r.Build); err != nil {
+		return nil, err
 	}
 	b, err := s.build(ctx, r.buildRequest)
 	if err != nil {
@@ -316,15 +322,9 @@ func (s *surface) updateBuild(ctx context.Context, r *buildUpdate) (*Build, erro
 	if err := s.fillBuild(ctx, b, &r.Body); err != nil {
 		return nil, err
 	}
-	if err := readWebhookSecret("webhook_secret", r.Body.WebhookSecret); err != nil {
+	secrets, err := s.readSecrets(ctx, &r.Body, r.Body.UpdatePrivateKey)
+	if err != nil {
 		return nil, err
-	}
-	if err := s.checkInventoryToken(ctx, r.Body.EscapeAuthToken); err != nil {
-		return nil, err
-	}
-	secrets := models.BuildSecrets{EscapeAuthToken: r.Body.EscapeAuthToken, WebhookSecret: r.Body.WebhookSecret}
-	if r.Body.UpdatePrivateKey {
-		secrets.PrivateKey = &r.Body.PrivateKey
 	}
 	err = s.change(ctx, audit("build:update", "build", b.ID, r.Environment+"/"+b.Name), func(tx *models.Store) error {
 		return tx.UpdateBuild(ctx, b, secrets)

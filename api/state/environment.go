@@ -177,8 +177,8 @@ type environmentUpdate struct {
 }
 
 func (s *surface) updateEnvironment(ctx context.Context, r *environmentUpdate) (api.Empty, error) {
-	if r.Body.Name != "" && r.Body.Name != r.Environment {
-		return api.Empty{}, problem.New(problem.Invalid, "Environment 'name' field doesn't correspond with URL")
+	if err := asInURL("Environment", "name", r.Body.Name, r.Environment); err != nil {
+		return api.Empty{}, err
 	}
 	e, err := s.environment(ctx, r.environmentPath)
 	if err != nil {

@@ -306,11 +306,11 @@ type jobUpdate struct {
 }
 
 func (s *surface) updateJob(ctx context.Context, r *jobUpdate) (*DeploymentJob, error) {
-	if r.Body.Name != "" && r.Body.Name != r.Deployment {
-		return nil, problem.New(problem.Invalid, "Deployment job 'name' field doesn't correspond with URL")
+	if err := asInURL("Deployment job", "name", r.Body.Name, r.Deployment); err != nil {
+		return nil, err
 	}
-	if r.Body.Environment != "" && r.Body.Environment != r.Environment {
-		return nil, problem.New(problem.Invalid, "Deployment job 'environment' field doesn't correspond with URL")
+	if err := asInURL("Deployment job", "environment", r.Body.Environment, r.Environment); err != nil {
+		return nil, err
 	}
 	j, err := s.job(ctx, r.jobRequest)
 	if err != nil {

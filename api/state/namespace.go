@@ -117,8 +117,8 @@ func (s *surface) addNamespace(ctx context.Context, r *namespaceCreate) (api.Emp
 	if b.Name == "" {
 		return api.Empty{}, problem.New(problem.Invalid, "Missing name")
 	}
-	if b.Project != "" && b.Project != r.Project {
-		return api.Empty{}, problem.New(problem.Invalid, "Namespace 'project' field doesn't correspond with URL")
+	if err := asInURL("Namespace", "project", b.Project, r.Project); err != nil {
+		return api.Empty{}, err
 	}
 	if b.Name == release.DefaultProject {
 		return api.Empty{}, problem.New(problem.Invalid, "Invalid name '%s'", b.Name)

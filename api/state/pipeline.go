@@ -318,8 +318,8 @@ type pipelineUpdate struct {
 }
 
 func (s *surface) updatePipeline(ctx context.Context, r *pipelineUpdate) (*Pipeline, error) {
-	if r.Body.Name != "" && r.Body.Name != r.Pipeline {
-		return nil, problem.New(problem.Invalid, "Pipeline 'name' field doesn't correspond with URL")
+	if err := asInURL("Pipeline", "name", r.Body.Name, r.Pipeline); err != nil {
+		return nil, err
 	}
 	p, err := s.pipeline(ctx, r.pipelineRequest)
 	if err != nil {

@@ -185,8 +185,8 @@ type projectWrite struct {
 
 // check finds what is wrong with a project's body and gives the logo's bytes.
 func (r *projectWrite) check() ([]byte, error) {
-	if r.Body.Name != "" && r.Body.Name != r.Project {
-		return nil, problem.New(problem.Invalid, "Project 'name' field doesn't correspond with URL")
+	if err := asInURL("Project", "name", r.Body.Name, r.Project); err != nil {
+		return nil, err
 	}
 	if u := r.Body.OrgURL; u != "" && !strings.HasPrefix(u, "https://") && !strings.HasPrefix(u, "http://") {
 		return nil, problem.BadField("org_url", "expected an http or https URL")

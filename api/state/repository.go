@@ -114,8 +114,8 @@ type repositoryUpdate struct {
 }
 
 func (s *surface) updateRepository(ctx context.Context, r *repositoryUpdate) (api.Empty, error) {
-	if r.Body.Name != "" && r.Body.Name != r.Name {
-		return api.Empty{}, problem.New(problem.Invalid, "Repository 'name' field doesn't correspond with URL")
+	if err := asInURL("Repository", "name", r.Body.Name, r.Name); err != nil {
+		return api.Empty{}, err
 	}
 	repo, err := s.repository(ctx, r.repositoryRequest)
 	if err != nil {

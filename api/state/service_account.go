@@ -68,8 +68,8 @@ func (s *surface) addServiceAccount(ctx context.Context, r *serviceAccountAdd) (
 	if r.Body != nil {
 		body = *r.Body
 	}
-	if body.Name != "" && body.Name != r.Name {
-		return api.Empty{}, problem.New(problem.Invalid, "Service account 'name' field doesn't correspond with URL")
+	if err := asInURL("Service account", "name", body.Name, r.Name); err != nil {
+		return api.Empty{}, err
 	}
 	role := policies.RoleWrite
 	if len(body.Roles) > 0 {

@@ -96,3 +96,12 @@ func Surface() *api.Surface {
 		},
 	}
 }
+
+// asInURL refuses a member of a body that says otherwise than the address; a body may leave it out. The text is the
+// document's.
+func asInURL(kind, member, said, inURL string) error {
+	if said != "" && said != inURL {
+		return problem.New(problem.Invalid, "%s '%s' field doesn't correspond with URL", kind, member)
+	}
+	return nil
+}
