@@ -105,7 +105,7 @@ func hasExactImageTag(n rsql.Node) bool {
 // weigh plans a list again that does not fill a page at once, and says whether it is still costly to read all of it. It is for
 // PostgreSQL.
 func (w *assetWalk) weigh() (costly bool, err error) {
-	effort := planEffort{thorough: isCounted(w.query.Filter)}
+	effort := planEffort{thorough: gainsByLookups(w.query.Filter)}
 	if effort.thorough {
 		if w.plan, err = w.planner.plan(effort); err != nil || w.plan.few {
 			return false, err

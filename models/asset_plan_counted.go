@@ -6,10 +6,10 @@ import (
 	"slipway/internal/rsql"
 )
 
-// isCounted says whether a filter has comparisons that counted may rewrite.
-func isCounted(n rsql.Node) bool {
+// gainsByLookups says whether a filter has comparisons that only a thorough plan rewrites.
+func gainsByLookups(n rsql.Node) bool {
 	for c := range rsql.Comparisons(n) {
-		if c.Operator.Negative() || slices.ContainsFunc(c.Values, isEmpty) {
+		if c.Operator.Negative() || slices.ContainsFunc(c.Values, isEmpty) || isTried(c) {
 			return true
 		}
 	}

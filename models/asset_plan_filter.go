@@ -108,6 +108,9 @@ func (p *planning) comparison(c *rsql.Comparison) rsql.Node {
 			return n
 		}
 	}
+	if p.leavesDear() && isTried(c) {
+		return c
+	}
 	if n, ok := p.timed(c); ok {
 		return n
 	}

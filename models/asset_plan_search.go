@@ -149,8 +149,9 @@ func (p *planning) searchDigests(term string, add func(string, ...any)) {
 	}
 	var match string
 	var args []any
+	inside := m[1] == "" && len(term) >= insideDigits
 	switch {
-	case m[1] == "" && len(term) >= insideDigits:
+	case inside:
 		match, args = p.holds("d.digest"), []any{term, rsql.ContainsPattern(term)}
 	default:
 		starts := []string{term}
@@ -164,7 +165,7 @@ func (p *planning) searchDigests(term string, add func(string, ...any)) {
 		match = strings.Join(where, " OR ")
 	}
 	match = "(" + match + ")"
-	if p.few {
+	if p.few || inside && p.leavesDear() {
 		add("EXISTS (SELECT 1 FROM asset_digests d WHERE d.asset_id = assets.id AND "+match+")", args...)
 		return
 	}

@@ -45,8 +45,8 @@ func (s *Store) newAssetPlanner(ctx context.Context, q AssetQuery) (*assetPlanne
 
 // planEffort says what a plan is worth.
 type planEffort struct {
-	// thorough says that it is worth a few more lookups to know that little is selected: a page was not filled at once, or
-	// all is read anyway.
+	// thorough says that it is worth more lookups to know that little is selected: a page was not filled at once, or all is
+	// read anyway.
 	thorough bool
 	// scanned says that all assets are read and the condition is tried on each.
 	scanned bool
@@ -62,6 +62,10 @@ type planning struct {
 	few     bool // the filter is known to select few
 	err     error
 }
+
+// leavesDear says that what can only be looked for in everything is not looked for yet: mostly a page is full before. SQLite
+// makes one plan.
+func (p *planning) leavesDear() bool { return !p.thorough && p.store.dialect == PostgreSQL }
 
 // plan plans the query for the database. A plan of more effort asks again only what it did not ask for the last one.
 func (p *assetPlanner) plan(effort planEffort) (assetPlan, error) {
