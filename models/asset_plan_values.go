@@ -83,7 +83,8 @@ func (p *planning) matching(field, key string, v rsql.Value) ([]facetValue, bool
 		}
 		n += f.n
 	}
-	return found, (field != "name" && field != "repository") || n <= planLimits.manyAssets
+	// Where the list is sorted by them, they say where it begins.
+	return found, (field != "name" && field != "repository") || field == p.sort || n <= planLimits.manyAssets
 }
 
 // platform is a comparison of the architecture or the operating system. Of these there are a handful, some of them rare.
