@@ -266,7 +266,7 @@ func labelList(raw json.RawMessage, at string) ([]string, error) {
 }
 
 func textList(raw json.RawMessage, at string, most int, what string) ([]string, error) {
-	var items []*string
+	var items []json.RawMessage
 	if json.Unmarshal(raw, &items) != nil || items == nil {
 		return nil, assets.BadPointer(at, "expected a list of texts")
 	}
@@ -275,10 +275,9 @@ func textList(raw json.RawMessage, at string, most int, what string) ([]string, 
 	}
 	list := make([]string, len(items))
 	for i, t := range items {
-		if t == nil {
+		if isNull(t) || json.Unmarshal(t, &list[i]) != nil {
 			return nil, assets.BadPointer(at+"/"+strconv.Itoa(i), "expected a text")
 		}
-		list[i] = *t
 	}
 	return list, nil
 }
@@ -328,7 +327,7 @@ func readTags(raw json.RawMessage, at string) (*models.AssetTagsEdit, error) {
 }
 
 func tagObject(raw json.RawMessage, at string) (map[string]string, error) {
-	var m map[string]*string
+	var m map[string]json.RawMessage
 	if json.Unmarshal(raw, &m) != nil || m == nil {
 		return nil, assets.BadPointer(at, "expected an object whose values are texts")
 	}
@@ -346,13 +345,14 @@ func tagObject(raw json.RawMessage, at string) (map[string]string, error) {
 		if m := models.CheckAssetTagKey(k); m != "" {
 			return nil, assets.BadPointer(pointer, m)
 		}
-		if m[k] == nil {
+		var value string
+		if isNull(m[k]) || json.Unmarshal(m[k], &value) != nil {
 			return nil, assets.BadPointer(pointer, "expected a text")
 		}
-		if m := models.CheckAssetTagValue(*m[k]); m != "" {
+		if m := models.CheckAssetTagValue(value); m != "" {
 			return nil, assets.BadPointer(pointer, m)
 		}
-		tags[k] = *m[k]
+		tags[k] = value
 	}
 	return tags, nil
 }
