@@ -14,6 +14,7 @@ import (
 
 	"slipway/assets"
 	"slipway/executions"
+	"slipway/internal/problem"
 	"slipway/models"
 	"slipway/workflows"
 )
@@ -124,6 +125,10 @@ func (a *Assets) TriggerScan(ctx context.Context, in workflows.AssetScanSchedule
 		return nil
 	}
 	_, err = assets.TriggerScan(ctx, a.Triggers, r, models.Trigger{Type: "schedule"}, key, nil)
+	if problem.Is(err, problem.LimitReached) {
+		a.Log.WarnContext(ctx, "a scheduled scan is skipped", "registry", r.Name, "reason", err)
+		return nil
+	}
 	return err
 }
 

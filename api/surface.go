@@ -53,7 +53,10 @@ func Status(k problem.Kind) int {
 	case problem.Unprocessable:
 		return http.StatusUnprocessableEntity
 	case problem.LimitReached:
-		return http.StatusPaymentRequired
+		// Not 429: clients repeat by themselves what is answered so, and a quota is not waited for in seconds. Not 409 or
+		// 422 either: nothing is wrong with what was sent, nor with what it is sent to. The caller may do it, and is
+		// refused it all the same.
+		return http.StatusForbidden
 	case problem.Unsupported:
 		return http.StatusUnsupportedMediaType
 	default:

@@ -17,6 +17,11 @@ func (s *Service) startPipelines(ctx context.Context, before time.Time) error {
 	errs := []error{err}
 	for _, p := range list {
 		err := s.startPipeline(ctx, p)
+		if problem.Is(err, problem.LimitReached) {
+			// It is looked at again: other executions end, and then it may start.
+			s.log.InfoContext(ctx, "a pipeline that listens waits", "pipeline", p.PipelineID, "execution", p.ExecutionID, "reason", err)
+			continue
+		}
 		if err == nil {
 			err = s.store.DropStart(ctx, p)
 		}

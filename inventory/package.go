@@ -49,6 +49,11 @@ func (s *Service) Upload(ctx context.Context, id release.ID, r io.Reader, by pol
 	if err != nil {
 		return err
 	}
+	left, err := s.Store.StorageLeftForRelease(ctx, f.Application.ID, 0)
+	if err != nil {
+		return err
+	}
+	r = left.Reader(r)
 	return s.store(ctx, id, m, r, func(tx *models.Store, o blob.Object) error {
 		if err := tx.CompleteUpload(ctx, f.Release, o, nameOf(by)); err != nil {
 			return err

@@ -89,8 +89,11 @@ func fill(r io.Reader, b []byte) (int, error) {
 	return n, nil
 }
 
-// brokenUpload is an error of the sender's side.
+// brokenUpload is an error of the sender's side, or the refusal of a package that would fill up a quota.
 func brokenUpload(err error) error {
+	if problem.Is(err, problem.LimitReached) {
+		return err
+	}
 	var tooBig *http.MaxBytesError
 	if errors.As(err, &tooBig) {
 		return problem.New(problem.TooLarge, "The package is over the limit of %d bytes", tooBig.Limit)

@@ -32,6 +32,11 @@ func (s *Service) Replace(ctx context.Context, namespace string, m *release.Meta
 	if err != nil {
 		return err
 	}
+	left, err := s.Store.StorageLeftForRelease(ctx, f.Application.ID, f.Release.PackageSize)
+	if err != nil {
+		return err
+	}
+	r = left.Reader(r)
 	return s.store(ctx, f.ID(), m, r, func(tx *models.Store, o blob.Object) error {
 		ns, err := tx.NamespaceByName(ctx, namespace)
 		if err != nil {

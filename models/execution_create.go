@@ -42,7 +42,8 @@ type NewExecution struct {
 
 // CreateExecution records an execution with the next number of its subject. Where the idempotency key is known already
 // it returns that execution and false. Numbers are dense: they are drawn in the transaction that writes the row. It may
-// have ended already, as skipped, where its limit says so. ErrDeleted says that its subject is gone.
+// have ended already, as skipped, where its limit says so. ErrDeleted says that its subject is gone, a *problem.Error of kind
+// LimitReached that its organization may have no more.
 func (s *Store) CreateExecution(ctx context.Context, n NewExecution) (*Execution, bool, error) {
 	def, err := json.Marshal(n.Definition)
 	if err != nil {
@@ -75,18 +76,17 @@ func (s *Store) CreateExecution(ctx context.Context, n NewExecution) (*Execution
 	}
 	limited := limitsOf(n.Definition).MaxParallel > 0
 	if s.dialect == PostgreSQL && !s.inTx && len(n.Steps) == 0 && n.Within == nil && !limited {
-		return s.created(ctx, e, n.IdempotencyKey, s.createAtOnce(ctx, e, trigger, n.Audit))
+		err := s.createUnbounded(ctx, e, trigger, n.Audit)
+		if !errors.Is(err, errNotAtOnce) {
+			return s.created(ctx, e, n.IdempotencyKey, err)
+		}
 	}
 	err = s.Tx(ctx, func(tx *Store) error {
 		// It may run again: what a place gave or took is forgotten.
 		e.Number, e.Status, e.Reason, e.FinishedAt, e.Supersedes, e.hasTickets = 0, StatusNew, "", nil, nil, false
-		// The counter's row is locked until the commit: numbers have no gaps.
-		if err := tx.writer(ctx).Raw("INSERT INTO execution_counters (subject_id, last) VALUES (?, 1) ON CONFLICT (subject_id) DO UPDATE SET last = execution_counters.last + 1 WHERE execution_counters.last >= 0 RETURNING last",
-			n.SubjectID).Scan(&e.Number).Error; err != nil {
-			return fmt.Errorf("draw a number: %w", err)
-		}
-		if e.Number == 0 {
-			return ErrDeleted
+		bounded, err := tx.drawNumber(ctx, e)
+		if err != nil {
+			return err
 		}
 		if err := created(tx.writer(ctx).Create(e)); err != nil {
 			return err
@@ -104,6 +104,11 @@ func (s *Store) CreateExecution(ctx context.Context, n NewExecution) (*Execution
 				return err
 			}
 		}
+		if bounded { // last of all locks: all executions of the organization wait for it
+			if err := tx.keepQuota(ctx, QuotaExecutions, ownerOfExecution(e)); err != nil {
+				return err
+			}
+		}
 		if n.Audit != nil {
 			if err := tx.Audit(ctx, n.Audit.about(e)); err != nil {
 				return err
@@ -117,8 +122,44 @@ func (s *Store) CreateExecution(ctx context.Context, n NewExecution) (*Execution
 	return s.created(ctx, e, n.IdempotencyKey, err)
 }
 
-// createAtOnce records an execution, and its line in the audit log, in one statement.
-func (s *Store) createAtOnce(ctx context.Context, e *Execution, trigger []byte, line *AuditEntry) error {
+// drawNumber gives an execution the next number of its subject. The counter's row is locked until the commit, so that
+// numbers have no gaps. True says that quotas bound it; a part of another execution is bound by none.
+func (s *Store) drawNumber(ctx context.Context, e *Execution) (bounded bool, err error) {
+	var drawn struct {
+		Last    int64
+		Bounded bool
+	}
+	q := drawNumberSQL
+	if e.ParentID == "" {
+		q = drawBoundedSQL
+	}
+	if err := s.writer(ctx).Raw(q, map[string]any{"subject": e.SubjectID, "project": e.ProjectID, "organization": e.OrganizationID}).Scan(&drawn).Error; err != nil {
+		return false, fmt.Errorf("draw a number: %w", err)
+	}
+	if e.Number = drawn.Last; e.Number == 0 {
+		return false, ErrDeleted
+	}
+	return drawn.Bounded, nil
+}
+
+// errNotAtOnce says that one statement does not do: a quota has to be looked at, or the subject is gone.
+var errNotAtOnce = errors.New("it cannot be recorded at once")
+
+// createUnbounded records an execution in one statement unless a quota bounds it. It asks first whether there is any quota,
+// which most installations do not have, and looks closer where there is one, from then on at once.
+func (s *Store) createUnbounded(ctx context.Context, e *Execution, trigger []byte, line *AuditEntry) error {
+	if !s.quotas.Load() {
+		err := s.createAtOnce(ctx, e, trigger, line, anyBoundSQL)
+		if !errors.Is(err, errNotAtOnce) {
+			return err
+		}
+		s.quotas.Store(true)
+	}
+	return s.createAtOnce(ctx, e, trigger, line, boundedSQL)
+}
+
+// createAtOnce records an execution, and its line in the audit log, in one statement, unless the condition bounded holds.
+func (s *Store) createAtOnce(ctx context.Context, e *Execution, trigger []byte, line *AuditEntry, bounded string) error {
 	args := map[string]any{"id": e.ID, "kind": e.Kind, "project": e.ProjectID, "environment": e.EnvironmentID, "organization": e.OrganizationID,
 		"subject": e.SubjectID, "name": e.SubjectName, "queue": e.TaskQueue, "parent": e.ParentID, "phase": e.ParentPhase, "step": e.ParentStep, "root": e.RootID,
 		"retry": e.RetryOf, "trigger": trigger, "key": e.IdempotencyKey, "definition": e.Definition, "commit": nil, "now": e.CreatedAt}
@@ -129,7 +170,7 @@ func (s *Store) createAtOnce(ctx context.Context, e *Execution, trigger []byte, 
 		}
 		args["commit"] = string(b)
 	}
-	q := createExecutionSQL
+	q := createExecutionSQL(bounded)
 	if line != nil {
 		l := line.about(e)
 		if err := l.prepare(e.CreatedAt); err != nil {
@@ -139,14 +180,14 @@ func (s *Store) createAtOnce(ctx context.Context, e *Execution, trigger []byte, 
 		if err != nil {
 			return err
 		}
-		q = createAuditedSQL
+		q = createAuditedSQL(bounded)
 		maps.Copy(args, map[string]any{"line": l.ID, "actor_kind": l.ActorKind, "actor_id": l.ActorID, "actor_name": l.ActorName, "action": l.Action,
 			"resource_kind": l.ResourceKind, "resource_id": l.ResourceID, "resource_name": l.ResourceName, "audit_project": l.ProjectID, "result": l.Result,
 			"detail": strings.TrimSuffix(string(detail), "}")})
 	}
 	err := created(s.writer(ctx).Raw(q, args).Scan(&e.Number))
 	if err == nil && e.Number == 0 {
-		err = ErrDeleted
+		err = errNotAtOnce
 	}
 	return err
 }

@@ -47,9 +47,23 @@ const lockEnvironmentSQL = "SELECT pg_advisory_xact_lock(hashtextextended(?, 7))
 
 // createExecutionSQL draws the next number of a subject and records the execution in one round trip, which every trigger
 // waits for. SQLite cannot change data in a WITH; there a transaction costs no round trips.
-const createExecutionSQL = `WITH n AS (INSERT INTO execution_counters (subject_id, last) VALUES (@subject, 1)
-		ON CONFLICT (subject_id) DO UPDATE SET last = execution_counters.last + 1 WHERE execution_counters.last >= 0 RETURNING last)` + insertExecutionSQL + `
+//
+// Nothing is recorded where bounded holds: where a quota bounds it, what there is has to be counted behind a lock, which takes
+// a statement of its own to see what others have added before.
+func createExecutionSQL(bounded string) string {
+	return `WITH n AS (INSERT INTO execution_counters (subject_id, last) SELECT @subject, 1 WHERE NOT ` + bounded + onCounterSQL + `)` + insertExecutionSQL + `
 	RETURNING number`
+}
+
+// onCounterSQL is the end of the statement that draws a number. A counter below 0 belongs to what is gone.
+const onCounterSQL = `
+	ON CONFLICT (subject_id) DO UPDATE SET last = execution_counters.last + 1 WHERE execution_counters.last >= 0 RETURNING last`
+
+// drawNumberSQL draws a number, drawBoundedSQL says besides whether a quota bounds the execution. It is not asked for in a
+// statement of its own, since a trigger waits for each.
+const drawNumberSQL = "INSERT INTO execution_counters (subject_id, last) VALUES (@subject, 1)" + onCounterSQL
+
+var drawBoundedSQL = drawNumberSQL + ", " + boundedSQL + " AS bounded"
 
 const insertExecutionSQL = `
 	INSERT INTO executions (id, kind, project_id, environment_id, organization_id, subject_id, subject_name, number, status, reason, run_id, task_queue, parent_id, parent_phase, parent_step,
@@ -58,13 +72,14 @@ const insertExecutionSQL = `
 
 // createAuditedSQL does the same and writes the line of the audit log that goes with it. @detail is a JSON object without
 // its last brace: the number is known here alone.
-const createAuditedSQL = `WITH n AS (INSERT INTO execution_counters (subject_id, last) VALUES (@subject, 1)
-		ON CONFLICT (subject_id) DO UPDATE SET last = execution_counters.last + 1 WHERE execution_counters.last >= 0 RETURNING last),
+func createAuditedSQL(bounded string) string {
+	return `WITH n AS (INSERT INTO execution_counters (subject_id, last) SELECT @subject, 1 WHERE NOT ` + bounded + onCounterSQL + `),
 	e AS (` + insertExecutionSQL + ` RETURNING number),
 	a AS (INSERT INTO audit_log (id, at, actor_kind, actor_id, actor_name, action, resource_kind, resource_id, resource_name, project_id, result, detail)
 		SELECT @line, @now, @actor_kind, @actor_id, @actor_name, @action, @resource_kind, @resource_id, @resource_name, @audit_project, @result,
 			@detail || ',"number":' || e.number || '}' FROM e)
 	SELECT number FROM e`
+}
 
 // errRowBusy makes Store.Tx run a transaction again that found a row in use.
 var errRowBusy = errors.New("another transaction has the row")

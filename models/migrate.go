@@ -30,6 +30,7 @@ var migrations = []*gormigrate.Migration{
 	migration0014DeliverySteps,
 	migration0014State,
 	migration0015AssetIndexes,
+	migration0016Quotas,
 }
 
 // Migrate brings the database to the newest schema. Several processes may call it at once: on PostgreSQL an advisory

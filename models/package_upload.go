@@ -32,7 +32,7 @@ func (s *Store) EndUpload(ctx context.Context, key string) error {
 
 // CompleteUpload makes a package visible that was checked against the metadata of r. ErrExists if the release has one
 // already: of many uploads at once the first wins. ErrConflict if the metadata is another one by now, or if the upload
-// took so long that it was given up. It must run in a transaction: see Tx.
+// took so long that it was given up, a *problem.Error if the organization may store no more. It must run in a transaction: see Tx.
 func (s *Store) CompleteUpload(ctx context.Context, r *Release, o blob.Object, by string) error {
 	res := s.writer(ctx).Model(&Release{}).Where("id = ? AND package_key = '' AND metadata = ?", r.ID, r.Metadata).Updates(map[string]any{
 		"package_key": o.Key, "package_size": o.Size, "package_sha256": o.SHA256, "uploaded_by": by, "uploaded_at": s.Now(),
@@ -50,7 +50,10 @@ func (s *Store) CompleteUpload(ctx context.Context, r *Release, o blob.Object, b
 		}
 		return ErrExists
 	}
-	return changed(s.writer(ctx).Where("package_key = ? AND NOT abandoned", o.Key).Delete(&PackageUpload{}))
+	if err := changed(s.writer(ctx).Where("package_key = ? AND NOT abandoned", o.Key).Delete(&PackageUpload{})); err != nil {
+		return err
+	}
+	return s.keepQuota(ctx, QuotaStorage, ownerOfApplication(r.ApplicationID))
 }
 
 // AbandonUploads gives up at most limit uploads that began before t and lists their keys. The caller removes the files

@@ -143,6 +143,11 @@ func (s *Store) CompletePackageUpload(ctx context.Context, v *PackageVersion, re
 		if err := changed(c.writer(ctx).Where("package_key = ? AND NOT abandoned", a.Object.Key).Delete(&PackageUpload{})); err != nil {
 			return err
 		}
+		if replaces == "" || a.Object.Size > v.ArchiveSize {
+			if err := c.keepQuota(ctx, QuotaStorage, ownerOfPackage(v.PackageID)); err != nil {
+				return err
+			}
+		}
 		return c.touchPackage(ctx, v.PackageID)
 	})
 }

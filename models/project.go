@@ -39,7 +39,7 @@ func (p *Project) check() error {
 }
 
 // CreateProject adds a project and sets its id and times; no organization means the default one. ErrExists where the
-// name is taken. Its creator becomes the owner by AddGrant in the same transaction.
+// name is taken, a *problem.Error where the organization may have no more. Its creator becomes the owner by AddGrant in the same transaction.
 func (s *Store) CreateProject(ctx context.Context, p *Project) error {
 	if err := CheckProjectName(p.Name); err != nil {
 		return err
@@ -60,7 +60,10 @@ func (s *Store) CreateProject(ctx context.Context, p *Project) error {
 		}
 		p.ID, p.OrganizationID = NewID(), o.ID
 		p.CreatedAt, p.UpdatedAt = tx.Now(), tx.Now()
-		return tx.commitIdentity(created(tx.writer(ctx).Create(p)))
+		if err := created(tx.writer(ctx).Create(p)); err != nil {
+			return err
+		}
+		return tx.commitIdentity(tx.keepQuota(ctx, QuotaProjects, ownerOfProject(p)))
 	})
 }
 

@@ -33,6 +33,11 @@ func (s *Store) OverwriteRelease(ctx context.Context, r *Release, n NewRelease, 
 	if err != nil {
 		return err
 	}
+	if o.Size > r.PackageSize {
+		if err := s.keepQuota(ctx, QuotaStorage, ownerOfApplication(r.ApplicationID)); err != nil {
+			return err
+		}
+	}
 	if err := s.relinkRelease(ctx, r, n); err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"gorm.io/gorm"
@@ -51,6 +52,8 @@ type Store struct {
 	secrets Encrypter // nil until UseEncrypter
 	// joins is for the writes of clients' progress; nil on SQLite, which has one writer, and in transactions.
 	joins *deploymentWrites
+	// quotas says that there may be quotas on executions. It is not for stores in a transaction.
+	quotas atomic.Bool
 	// faults are those of tests, nil otherwise.
 	faults *Faults
 }

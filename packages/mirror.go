@@ -35,7 +35,7 @@ var MirrorSubject = policies.Subject{Kind: "mirror", ID: "package-mirror", Name:
 
 // Mirror makes versions of the tags of a package's repository. A tag is looked at once, and again when it points at another
 // commit; a version that was deleted does not come back. What is wrong with one tag keeps no other from being mirrored and
-// is noted with the tag. progress is called for each tag that is looked at.
+// is noted with the tag. Where the organization may store no more, the rest is left for the next time. progress is called for each tag that is looked at.
 func (s *Service) Mirror(ctx context.Context, packageID int64, from Checkout, progress func(tag string)) (MirrorResult, error) {
 	var result MirrorResult
 	p, err := s.Store.PackageByID(ctx, packageID)
@@ -72,6 +72,11 @@ func (s *Service) Mirror(ctx context.Context, packageID int64, from Checkout, pr
 			if isNew {
 				result.Mirrored++
 			}
+		case problem.Is(err, problem.LimitReached):
+			// Nothing is wrong with the tag: it is not noted, and looked at again with the next mirroring, as are those after it.
+			s.logger().WarnContext(ctx, "mirroring ends early", "package", p.Name, "tag", tag.Name, "reason", err)
+			result.Refused++
+			return result, nil
 		case errors.As(err, &bad) && bad.Kind != problem.Internal && bad.Kind != problem.Unavailable:
 			noted.Message = bad.Error()
 			result.Refused++

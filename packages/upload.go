@@ -44,6 +44,11 @@ func (s *Service) upload(ctx context.Context, versionID int64, r io.Reader, refe
 	if err != nil {
 		return nil, err
 	}
+	left, err := s.Store.StorageLeftForPackage(ctx, p.ID, v.ArchiveSize)
+	if err != nil {
+		return nil, err
+	}
+	r = left.Reader(r)
 	key := archives + p.Name + "/" + models.NewID() + ".zip"
 	if err := s.Store.BeginUpload(ctx, key); err != nil {
 		return nil, err
@@ -76,6 +81,9 @@ func (s *Service) upload(ctx context.Context, versionID int64, r io.Reader, refe
 	switch {
 	case err == nil:
 		return s.Store.PackageVersionByID(ctx, versionID)
+	case problem.Is(err, problem.LimitReached):
+		s.forget(ctx, key)
+		return nil, err
 	case errors.Is(err, models.ErrConflict):
 		s.forget(ctx, key)
 		return nil, problem.New(problem.Conflict, "version %s of %s was changed by somebody else during the upload", v.Name, p.Name)
@@ -164,6 +172,8 @@ func (s *sender) Read(p []byte) (int, error) {
 func (s *sender) explain(err error) error {
 	var tooBig *http.MaxBytesError
 	switch {
+	case problem.Is(s.err, problem.LimitReached):
+		return s.err
 	case errors.Is(err, composer.ErrTooLarge), errors.As(err, &tooBig):
 		return problem.Wrap(problem.TooLarge, err, "the archive is larger than the limit")
 	case s.err != nil:

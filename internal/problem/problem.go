@@ -24,7 +24,7 @@ const (
 	TooMany         Kind = "too_many"         // 429: slow down
 	Unavailable     Kind = "unavailable"      // 503: something Slipway needs is away, try again
 	Unprocessable   Kind = "unprocessable"    // 422: well-formed, but cannot be done
-	LimitReached    Kind = "limit_reached"    // 402: a plan's limit is used up
+	LimitReached    Kind = "limit_reached"    // 403: an organization has all that it may have; see models.OrganizationQuota
 	Unsupported     Kind = "unsupported_type" // 415: the content type is not one that this operation reads
 	Internal        Kind = "internal"         // 500: a fault of Slipway
 )
