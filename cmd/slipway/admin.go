@@ -46,21 +46,26 @@ folder. A server that runs takes changes up within a second.`,
 
 // with opens the store, which must have the newest schema, for one command.
 func (a *admin) with(fn func(ctx context.Context, s *models.Store, c *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
-	return func(c *cobra.Command, args []string) (err error) {
+	return func(c *cobra.Command, args []string) error {
 		if a.output != "table" && a.output != "json" {
 			return fmt.Errorf("--output is %q, expected table or json", a.output)
 		}
 		ctx := c.Context()
-		s, err := a.open(ctx)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, s.Close()) }()
-		if err := s.CheckMigrated(ctx); err != nil {
-			return err
-		}
-		return fn(ctx, s, c, args)
+		return withStore(ctx, a.open, func(s *models.Store) error { return fn(ctx, s, c, args) })
 	}
+}
+
+// withStore opens the store, which must have the newest schema, for fn, and closes it.
+func withStore(ctx context.Context, open func(ctx context.Context) (*models.Store, error), fn func(s *models.Store) error) (err error) {
+	s, err := open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := s.CheckMigrated(ctx); err != nil {
+		return err
+	}
+	return fn(s)
 }
 
 // change runs a command's change with its line in the audit log. A change that makes something fills in its id.

@@ -37,27 +37,21 @@ func newAssetsCommand(open func(ctx context.Context) (*models.Store, error)) *co
 
 // with opens the store and finds the organization for one command.
 func (a *assetsCommand) with(fn func(s *models.Store, o *models.Organization, c *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
-	return func(c *cobra.Command, args []string) (err error) {
+	return func(c *cobra.Command, args []string) error {
 		ctx := c.Context()
-		s, err := a.open(ctx)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, s.Close()) }()
-		if err := s.CheckMigrated(ctx); err != nil {
-			return err
-		}
-		o, err := s.OrganizationByCanonical(ctx, a.organization)
-		if errors.Is(err, models.ErrNotFound) {
-			o, err = s.OrganizationByID(ctx, a.organization)
-		}
-		if errors.Is(err, models.ErrNotFound) {
-			return fmt.Errorf("there is no organization %q", a.organization)
-		}
-		if err != nil {
-			return err
-		}
-		return fn(s, o, c, args)
+		return withStore(ctx, a.open, func(s *models.Store) error {
+			o, err := s.OrganizationByCanonical(ctx, a.organization)
+			if errors.Is(err, models.ErrNotFound) {
+				o, err = s.OrganizationByID(ctx, a.organization)
+			}
+			if errors.Is(err, models.ErrNotFound) {
+				return fmt.Errorf("there is no organization %q", a.organization)
+			}
+			if err != nil {
+				return err
+			}
+			return fn(s, o, c, args)
+		})
 	}
 }
 
