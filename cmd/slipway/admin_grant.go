@@ -13,8 +13,12 @@ func (a *admin) grantCommand() *cobra.Command {
 	c := &cobra.Command{Use: "grant", Short: "Manage who has which role where; roles are inherited by everything below"}
 	var organization string
 	c.PersistentFlags().StringVar(&organization, "organization", models.DefaultOrganization, "the organization of the service account or team")
+	c.AddCommand(a.grantAdd(&organization), a.grantRemove(&organization), a.grantList(&organization))
+	return c
+}
 
-	add := &cobra.Command{
+func (a *admin) grantAdd(organization *string) *cobra.Command {
+	return &cobra.Command{
 		Use:     "add SUBJECT ROLE SCOPE",
 		Short:   "Give a role (read, write or owner); an earlier role on the same scope is replaced",
 		Example: "  slipway admin grant add user:ann owner project:shop\n  slipway admin grant add team:Ops write organization:default",
@@ -22,7 +26,7 @@ func (a *admin) grantCommand() *cobra.Command {
 		RunE: a.with(func(ctx context.Context, s *models.Store, c *cobra.Command, args []string) error {
 			g := models.Grant{Role: args[1]}
 			var err error
-			if g.SubjectKind, g.SubjectID, err = subjectNamed(ctx, s, organization, args[0]); err != nil {
+			if g.SubjectKind, g.SubjectID, err = subjectNamed(ctx, s, *organization, args[0]); err != nil {
 				return err
 			}
 			if g.ScopeKind, g.ScopeID, err = scopeNamed(ctx, s, args[2]); err != nil {
@@ -36,12 +40,15 @@ func (a *admin) grantCommand() *cobra.Command {
 			return nil
 		}),
 	}
-	remove := &cobra.Command{
+}
+
+func (a *admin) grantRemove(organization *string) *cobra.Command {
+	return &cobra.Command{
 		Use:   "remove SUBJECT SCOPE",
 		Short: "Take a role away within a second",
 		Args:  cobra.ExactArgs(2),
 		RunE: a.with(func(ctx context.Context, s *models.Store, c *cobra.Command, args []string) error {
-			subjectKind, subjectID, err := subjectNamed(ctx, s, organization, args[0])
+			subjectKind, subjectID, err := subjectNamed(ctx, s, *organization, args[0])
 			if err != nil {
 				return err
 			}
@@ -58,7 +65,10 @@ func (a *admin) grantCommand() *cobra.Command {
 			return nil
 		}),
 	}
-	list := &cobra.Command{
+}
+
+func (a *admin) grantList(organization *string) *cobra.Command {
+	return &cobra.Command{
 		Use:   "list [SUBJECT|SCOPE]",
 		Short: "List grants: all, those of a subject, or those on a scope",
 		Args:  cobra.MaximumNArgs(1),
@@ -69,7 +79,7 @@ func (a *admin) grantCommand() *cobra.Command {
 				if strings.HasPrefix(args[0], "project:") || strings.HasPrefix(args[0], "organization:") {
 					f.ScopeKind, f.ScopeID, err = scopeNamed(ctx, s, args[0])
 				} else {
-					f.SubjectKind, f.SubjectID, err = subjectNamed(ctx, s, organization, args[0])
+					f.SubjectKind, f.SubjectID, err = subjectNamed(ctx, s, *organization, args[0])
 				}
 				if err != nil {
 					return err
@@ -92,8 +102,6 @@ func (a *admin) grantCommand() *cobra.Command {
 			return a.print(c, rows, "SUBJECT\tROLE\tSCOPE", texts)
 		}),
 	}
-	c.AddCommand(add, remove, list)
-	return c
 }
 
 func grantEntry(action, scopeKind, scopeID, scope, subject, role string) *models.AuditEntry {

@@ -10,14 +10,36 @@ import (
 
 func (a *admin) serviceAccountCommand() *cobra.Command {
 	c := &cobra.Command{Use: "service-account", Short: "Manage service accounts, which log in by token"}
-	var organization, team string
+	var organization string
 	c.PersistentFlags().StringVar(&organization, "organization", models.DefaultOrganization, "the organization's canonical name")
-	create := &cobra.Command{
+	c.AddCommand(a.serviceAccountCreate(&organization), a.serviceAccountList(&organization))
+	for _, d := range []struct {
+		use, short, action string
+		change             func(ctx context.Context, s *models.Store, id string) error
+	}{
+		{"disable NAME", "Lock a service account out within a second", "service-account:disable", func(ctx context.Context, s *models.Store, id string) error {
+			return s.SetServiceAccountDisabled(ctx, id, true)
+		}},
+		{"enable NAME", "Let a disabled service account in again", "service-account:enable", func(ctx context.Context, s *models.Store, id string) error {
+			return s.SetServiceAccountDisabled(ctx, id, false)
+		}},
+		{"delete NAME", "Remove a service account with its tokens and grants", "service-account:delete", func(ctx context.Context, s *models.Store, id string) error {
+			return s.DeleteServiceAccount(ctx, id)
+		}},
+	} {
+		c.AddCommand(a.serviceAccountChange(&organization, d.use, d.short, d.action, d.change))
+	}
+	return c
+}
+
+func (a *admin) serviceAccountCreate(organization *string) *cobra.Command {
+	var team string
+	c := &cobra.Command{
 		Use:   "create NAME",
 		Short: "Add a service account; give it roles with 'grant add' and a token with 'token create'",
 		Args:  cobra.ExactArgs(1),
 		RunE: a.with(func(ctx context.Context, s *models.Store, c *cobra.Command, args []string) error {
-			o, err := organizationNamed(ctx, s, organization)
+			o, err := organizationNamed(ctx, s, *organization)
 			if err != nil {
 				return err
 			}
@@ -25,7 +47,7 @@ func (a *admin) serviceAccountCommand() *cobra.Command {
 			if team != "" {
 				t, err := s.TeamByName(ctx, o.ID, team)
 				if err != nil {
-					return named(err, "team '%s' in organization '%s'", team, organization)
+					return named(err, "team '%s' in organization '%s'", team, *organization)
 				}
 				account.TeamID = &t.ID
 			}
@@ -38,17 +60,21 @@ func (a *admin) serviceAccountCommand() *cobra.Command {
 			if err != nil {
 				return named(err, "service account '%s'", args[0])
 			}
-			a.say(c, "Created service account '%s' in organization '%s'.", account.Name, organization)
+			a.say(c, "Created service account '%s' in organization '%s'.", account.Name, *organization)
 			return nil
 		}),
 	}
-	create.Flags().StringVar(&team, "team", "", "the team that owns the account")
-	list := &cobra.Command{
+	c.Flags().StringVar(&team, "team", "", "the team that owns the account")
+	return c
+}
+
+func (a *admin) serviceAccountList(organization *string) *cobra.Command {
+	return &cobra.Command{
 		Use:   "list",
 		Short: "List service accounts",
 		Args:  cobra.NoArgs,
 		RunE: a.with(func(ctx context.Context, s *models.Store, c *cobra.Command, _ []string) error {
-			o, err := organizationNamed(ctx, s, organization)
+			o, err := organizationNamed(ctx, s, *organization)
 			if err != nil {
 				return err
 			}
@@ -80,39 +106,26 @@ func (a *admin) serviceAccountCommand() *cobra.Command {
 			return a.print(c, rows, "NAME\tTEAM\tDISABLED", texts)
 		}),
 	}
-	c.AddCommand(create, list)
-	for _, d := range []struct {
-		use, short, action string
-		change             func(ctx context.Context, s *models.Store, id string) error
-	}{
-		{"disable NAME", "Lock a service account out within a second", "service-account:disable", func(ctx context.Context, s *models.Store, id string) error {
-			return s.SetServiceAccountDisabled(ctx, id, true)
-		}},
-		{"enable NAME", "Let a disabled service account in again", "service-account:enable", func(ctx context.Context, s *models.Store, id string) error {
-			return s.SetServiceAccountDisabled(ctx, id, false)
-		}},
-		{"delete NAME", "Remove a service account with its tokens and grants", "service-account:delete", func(ctx context.Context, s *models.Store, id string) error {
-			return s.DeleteServiceAccount(ctx, id)
-		}},
-	} {
-		c.AddCommand(&cobra.Command{
-			Use:   d.use,
-			Short: d.short,
-			Args:  cobra.ExactArgs(1),
-			RunE: a.with(func(ctx context.Context, s *models.Store, c *cobra.Command, args []string) error {
-				_, id, err := subjectNamed(ctx, s, organization, "service-account:"+args[0])
-				if err != nil {
-					return err
-				}
-				err = a.change(ctx, s, &models.AuditEntry{Action: d.action, ResourceKind: "service_account", ResourceID: id, ResourceName: args[0]},
-					func(tx *models.Store) error { return d.change(ctx, tx, id) })
-				if err != nil {
-					return err
-				}
-				a.say(c, "Done: %s '%s'.", c.Name(), args[0])
-				return nil
-			}),
-		})
+}
+
+// serviceAccountChange makes the command of a change of one account.
+func (a *admin) serviceAccountChange(organization *string, use, short, action string, change func(ctx context.Context, s *models.Store, id string) error) *cobra.Command {
+	return &cobra.Command{
+		Use:   use,
+		Short: short,
+		Args:  cobra.ExactArgs(1),
+		RunE: a.with(func(ctx context.Context, s *models.Store, c *cobra.Command, args []string) error {
+			_, id, err := subjectNamed(ctx, s, *organization, "service-account:"+args[0])
+			if err != nil {
+				return err
+			}
+			err = a.change(ctx, s, &models.AuditEntry{Action: action, ResourceKind: "service_account", ResourceID: id, ResourceName: args[0]},
+				func(tx *models.Store) error { return change(ctx, tx, id) })
+			if err != nil {
+				return err
+			}
+			a.say(c, "Done: %s '%s'.", c.Name(), args[0])
+			return nil
+		}),
 	}
-	return c
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,21 +14,23 @@ func (a *admin) teamCommand() *cobra.Command {
 	c := &cobra.Command{Use: "team", Short: "Manage teams; a team's grants are its members'"}
 	var organization string
 	c.PersistentFlags().StringVar(&organization, "organization", models.DefaultOrganization, "the organization's canonical name")
+	c.AddCommand(a.teamCreate(&organization), a.teamList(&organization), a.teamDelete(&organization),
+		a.teamMember(&organization, "add TEAM USER", "Put a user into a team", "team:add-member", "now in", func(ctx context.Context, s *models.Store, teamID, userID string) error {
+			return s.AddTeamMember(ctx, teamID, userID)
+		}),
+		a.teamMember(&organization, "remove TEAM USER", "Take a user out of a team", "team:remove-member", "no longer in", func(ctx context.Context, s *models.Store, teamID, userID string) error {
+			return s.RemoveTeamMember(ctx, teamID, userID)
+		}))
+	return c
+}
 
-	teamNamed := func(ctx context.Context, s *models.Store, name string) (*models.Team, error) {
-		o, err := organizationNamed(ctx, s, organization)
-		if err != nil {
-			return nil, err
-		}
-		t, err := s.TeamByName(ctx, o.ID, name)
-		return t, named(err, "team '%s' in organization '%s'", name, organization)
-	}
-	create := &cobra.Command{
+func (a *admin) teamCreate(organization *string) *cobra.Command {
+	return &cobra.Command{
 		Use:   "create NAME",
 		Short: "Add a team",
 		Args:  cobra.ExactArgs(1),
 		RunE: a.with(func(ctx context.Context, s *models.Store, c *cobra.Command, args []string) error {
-			o, err := organizationNamed(ctx, s, organization)
+			o, err := organizationNamed(ctx, s, *organization)
 			if err != nil {
 				return err
 			}
@@ -41,16 +44,19 @@ func (a *admin) teamCommand() *cobra.Command {
 			if err != nil {
 				return named(err, "team '%s'", args[0])
 			}
-			a.say(c, "Created team '%s' in organization '%s'.", t.Name, organization)
+			a.say(c, "Created team '%s' in organization '%s'.", t.Name, *organization)
 			return nil
 		}),
 	}
-	list := &cobra.Command{
+}
+
+func (a *admin) teamList(organization *string) *cobra.Command {
+	return &cobra.Command{
 		Use:   "list",
 		Short: "List teams with their members",
 		Args:  cobra.NoArgs,
 		RunE: a.with(func(ctx context.Context, s *models.Store, c *cobra.Command, _ []string) error {
-			o, err := organizationNamed(ctx, s, organization)
+			o, err := organizationNamed(ctx, s, *organization)
 			if err != nil {
 				return err
 			}
@@ -68,49 +74,24 @@ func (a *admin) teamCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				r, text := row{Name: t.Name, Members: []string{}}, ""
-				for i, u := range members {
+				r := row{Name: t.Name, Members: []string{}}
+				for _, u := range members {
 					r.Members = append(r.Members, u.Name)
-					if i > 0 {
-						text += ", "
-					}
-					text += u.Name
 				}
-				rows, texts = append(rows, r), append(texts, []string{t.Name, strconv.Itoa(len(members)), orDash(text)})
+				rows, texts = append(rows, r), append(texts, []string{t.Name, strconv.Itoa(len(members)), orDash(strings.Join(r.Members, ", "))})
 			}
 			return a.print(c, rows, "NAME\tMEMBERS\tUSERS", texts)
 		}),
 	}
-	member := func(use, short, action, done string, change func(ctx context.Context, s *models.Store, teamID, userID string) error) *cobra.Command {
-		return &cobra.Command{
-			Use:   use,
-			Short: short,
-			Args:  cobra.ExactArgs(2),
-			RunE: a.with(func(ctx context.Context, s *models.Store, c *cobra.Command, args []string) error {
-				t, err := teamNamed(ctx, s, args[0])
-				if err != nil {
-					return err
-				}
-				u, err := userNamed(ctx, s, args[1])
-				if err != nil {
-					return err
-				}
-				err = a.change(ctx, s, &models.AuditEntry{Action: action, ResourceKind: "team", ResourceID: t.ID, ResourceName: t.Name, Detail: map[string]any{"user": u.Name}},
-					func(tx *models.Store) error { return change(ctx, tx, t.ID, u.ID) })
-				if err != nil {
-					return named(err, "membership of user '%s' in team '%s'", u.Name, t.Name)
-				}
-				a.say(c, "User '%s' is %s team '%s'.", u.Name, done, t.Name)
-				return nil
-			}),
-		}
-	}
-	remove := &cobra.Command{
+}
+
+func (a *admin) teamDelete(organization *string) *cobra.Command {
+	return &cobra.Command{
 		Use:   "delete NAME",
 		Short: "Remove a team with its grants",
 		Args:  cobra.ExactArgs(1),
 		RunE: a.with(func(ctx context.Context, s *models.Store, c *cobra.Command, args []string) error {
-			t, err := teamNamed(ctx, s, args[0])
+			t, err := teamNamed(ctx, s, *organization, args[0])
 			if err != nil {
 				return err
 			}
@@ -123,12 +104,39 @@ func (a *admin) teamCommand() *cobra.Command {
 			return nil
 		}),
 	}
-	c.AddCommand(create, list, remove,
-		member("add TEAM USER", "Put a user into a team", "team:add-member", "now in", func(ctx context.Context, s *models.Store, teamID, userID string) error {
-			return s.AddTeamMember(ctx, teamID, userID)
+}
+
+// teamMember makes the command of a change of who is in a team.
+func (a *admin) teamMember(organization *string, use, short, action, done string, change func(ctx context.Context, s *models.Store, teamID, userID string) error) *cobra.Command {
+	return &cobra.Command{
+		Use:   use,
+		Short: short,
+		Args:  cobra.ExactArgs(2),
+		RunE: a.with(func(ctx context.Context, s *models.Store, c *cobra.Command, args []string) error {
+			t, err := teamNamed(ctx, s, *organization, args[0])
+			if err != nil {
+				return err
+			}
+			u, err := userNamed(ctx, s, args[1])
+			if err != nil {
+				return err
+			}
+			err = a.change(ctx, s, &models.AuditEntry{Action: action, ResourceKind: "team", ResourceID: t.ID, ResourceName: t.Name, Detail: map[string]any{"user": u.Name}},
+				func(tx *models.Store) error { return change(ctx, tx, t.ID, u.ID) })
+			if err != nil {
+				return named(err, "membership of user '%s' in team '%s'", u.Name, t.Name)
+			}
+			a.say(c, "User '%s' is %s team '%s'.", u.Name, done, t.Name)
+			return nil
 		}),
-		member("remove TEAM USER", "Take a user out of a team", "team:remove-member", "no longer in", func(ctx context.Context, s *models.Store, teamID, userID string) error {
-			return s.RemoveTeamMember(ctx, teamID, userID)
-		}))
-	return c
+	}
+}
+
+func teamNamed(ctx context.Context, s *models.Store, organization, name string) (*models.Team, error) {
+	o, err := organizationNamed(ctx, s, organization)
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.TeamByName(ctx, o.ID, name)
+	return t, named(err, "team '%s' in organization '%s'", name, organization)
 }
