@@ -64,103 +64,120 @@ func CheckURL(raw string, policy Policy) error {
 // parseSource reads the forms that git users write: https://host/path, ssh://user@host/path, user@host:path,
 // host.tld/path, and file:///path or /path; each may begin with "git::", as go-getter writes it.
 func parseSource(raw string, policy Policy) (source, error) {
-	refuse := func(format string, args ...any) (source, error) {
-		return source{}, &Error{Kind: KindURL, Message: "the repository URL cannot be used: " + fmt.Sprintf(format, args...)}
-	}
 	text := strings.TrimSpace(raw)
 	// Folders may have spaces in their names; in URLs they are escaped.
 	local := strings.HasPrefix(strings.TrimPrefix(text, "git::"), "/")
 	switch {
 	case text == "":
-		return refuse("it is empty")
+		return source{}, unusable("it is empty")
 	case len(text) > maxURL:
-		return refuse("it is longer than %d characters", maxURL)
+		return source{}, unusable("it is longer than %d characters", maxURL)
 	case !utf8.ValidString(text), strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == ' ' && !local || r == 0x7f }):
-		return refuse("it contains white space or control characters")
+		return source{}, unusable("it contains white space or control characters")
 	}
 	text = strings.TrimPrefix(text, "git::")
 	if m := forced.FindStringSubmatch(text); m != nil {
-		return refuse("the transport %q is not supported", m[1])
+		return source{}, unusable("the transport %q is not supported", m[1])
 	}
 	if strings.HasPrefix(text, "-") {
-		return refuse("it begins with a dash")
+		return source{}, unusable("it begins with a dash")
 	}
-
-	var s source
-	switch {
-	case strings.Contains(text, "://"):
-		u, err := url.Parse(text)
-		if err != nil {
-			return refuse("it is not a valid URL")
-		}
-		if u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
-			return refuse("it has a query or a fragment; branch and commit are given separately")
-		}
-		s = source{Scheme: strings.ToLower(u.Scheme), Host: u.Hostname(), Port: u.Port(), Path: u.EscapedPath()}
-		if u.User != nil {
-			s.User = u.User.Username()
-			s.Password, _ = u.User.Password()
-		}
-	case strings.HasPrefix(text, "/"):
-		s = source{Scheme: "file", Path: (&url.URL{Path: text}).EscapedPath()}
-	case scpLike.MatchString(text):
-		m := scpLike.FindStringSubmatch(text)
-		s = source{Scheme: "ssh", User: m[1], Host: m[2], Path: (&url.URL{Path: "/" + strings.TrimPrefix(m[3], "/")}).EscapedPath()}
-	case shortHost.MatchString(text) && !strings.HasPrefix(text, "."):
-		u, err := url.Parse("https://" + text)
-		if err != nil || u.RawQuery != "" || u.Fragment != "" {
-			return refuse("it is not a valid URL")
-		}
-		s = source{Scheme: "https", Host: u.Hostname(), Port: u.Port(), Path: u.EscapedPath()}
-	default:
-		return refuse("it is none of https://host/path, ssh://user@host/path and user@host:path")
+	s, err := readForm(text)
+	if err != nil {
+		return source{}, err
 	}
-
 	plain, err := url.PathUnescape(s.Path)
 	if err != nil || !utf8.ValidString(plain) || strings.ContainsFunc(plain, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return refuse("its path contains control characters")
+		return source{}, unusable("its path contains control characters")
 	}
 	// go-getter reads // as the border of a folder inside of the repository.
 	s.Path = path.Clean("/" + s.Path)
 	if s.Path == "/" {
-		return refuse("it names no repository")
+		return source{}, unusable("it names no repository")
 	}
-	switch s.Scheme {
-	case "https":
-	case "http":
-		if !policy.AllowHTTP {
-			return refuse("http:// is not encrypted; use https://")
-		}
-	case "ssh":
-		if s.Password != "" {
-			return refuse("a password does not work with ssh; use a private key")
-		}
-		if s.User != "" && !userName.MatchString(s.User) {
-			return refuse("its user name has characters that are not allowed")
-		}
-	case "file":
-		if !policy.AllowLocal {
-			return refuse("local paths are not allowed here")
-		}
-		if s.Host != "" && s.Host != "localhost" || s.User != "" || s.Port != "" {
-			return refuse("a local path has no host")
-		}
+	if err := s.checkScheme(policy); err != nil {
+		return source{}, err
+	}
+	if s.Scheme == "file" {
 		s.Host = ""
 		return s, nil
-	default:
-		return refuse("the scheme %q is not supported; use https or ssh", s.Scheme)
 	}
 	if address, err := netip.ParseAddr(s.Host); err == nil {
 		if policy.Network.Check(address) != nil {
 			return source{}, policy.refusal(s.Host, policy.Network.Check(address))
 		}
 	} else if !hostName.MatchString(s.Host) || len(s.Host) > 253 {
-		return refuse("%q is not a host name", s.Host)
+		return source{}, unusable("%q is not a host name", s.Host)
 	}
 	if s.Port != "" {
 		if port, err := strconv.ParseUint(s.Port, 10, 16); err != nil || port == 0 {
-			return refuse("%q is not a port", s.Port)
+			return source{}, unusable("%q is not a port", s.Port)
 		}
 	}
 	return s, nil
+}
+
+// unusable is the error of a URL that cannot be used, with the reason.
+func unusable(format string, args ...any) error {
+	return &Error{Kind: KindURL, Message: "the repository URL cannot be used: " + fmt.Sprintf(format, args...)}
+}
+
+// readForm takes a URL apart, whichever of the forms it has.
+func readForm(text string) (source, error) {
+	switch {
+	case strings.Contains(text, "://"):
+		u, err := url.Parse(text)
+		if err != nil {
+			return source{}, unusable("it is not a valid URL")
+		}
+		if u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
+			return source{}, unusable("it has a query or a fragment; branch and commit are given separately")
+		}
+		s := source{Scheme: strings.ToLower(u.Scheme), Host: u.Hostname(), Port: u.Port(), Path: u.EscapedPath()}
+		if u.User != nil {
+			s.User = u.User.Username()
+			s.Password, _ = u.User.Password()
+		}
+		return s, nil
+	case strings.HasPrefix(text, "/"):
+		return source{Scheme: "file", Path: (&url.URL{Path: text}).EscapedPath()}, nil
+	case scpLike.MatchString(text):
+		m := scpLike.FindStringSubmatch(text)
+		return source{Scheme: "ssh", User: m[1], Host: m[2], Path: (&url.URL{Path: "/" + strings.TrimPrefix(m[3], "/")}).EscapedPath()}, nil
+	case shortHost.MatchString(text) && !strings.HasPrefix(text, "."):
+		u, err := url.Parse("https://" + text)
+		if err != nil || u.RawQuery != "" || u.Fragment != "" {
+			return source{}, unusable("it is not a valid URL")
+		}
+		return source{Scheme: "https", Host: u.Hostname(), Port: u.Port(), Path: u.EscapedPath()}, nil
+	}
+	return source{}, unusable("it is none of https://host/path, ssh://user@host/path and user@host:path")
+}
+
+// checkScheme refuses what does not go with the source's scheme, or is not allowed by the policy.
+func (s source) checkScheme(policy Policy) error {
+	switch s.Scheme {
+	case "https":
+	case "http":
+		if !policy.AllowHTTP {
+			return unusable("http:// is not encrypted; use https://")
+		}
+	case "ssh":
+		if s.Password != "" {
+			return unusable("a password does not work with ssh; use a private key")
+		}
+		if s.User != "" && !userName.MatchString(s.User) {
+			return unusable("its user name has characters that are not allowed")
+		}
+	case "file":
+		if !policy.AllowLocal {
+			return unusable("local paths are not allowed here")
+		}
+		if s.Host != "" && s.Host != "localhost" || s.User != "" || s.Port != "" {
+			return unusable("a local path has no host")
+		}
+	default:
+		return unusable("the scheme %q is not supported; use https or ssh", s.Scheme)
+	}
+	return nil
 }

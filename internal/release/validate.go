@@ -63,9 +63,16 @@ func (m *Metadata) Validate() error {
 		return invalidf("The release metadata is compiled with a version of Escape targetting API version v%d, but this build supports up to v%d",
 			m.APIVersion, APIVersion)
 	}
-	if err := m.checkCounts(); err != nil {
-		return err
+	for _, check := range []func() error{m.checkCounts, m.checkRelations, m.checkVariables, m.checkFiles} {
+		if err := check(); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// checkRelations checks what the release needs of others, and what it gives them.
+func (m *Metadata) checkRelations() error {
 	for _, d := range m.Depends {
 		id, err := ParseID(d.ReleaseID)
 		if err != nil {
@@ -100,6 +107,11 @@ func (m *Metadata) Validate() error {
 			return err
 		}
 	}
+	return nil
+}
+
+// checkVariables checks inputs and outputs, and the scripts of stages and errands.
+func (m *Metadata) checkVariables() error {
 	if err := validateVariables(m.Inputs); err != nil {
 		return err
 	}
@@ -120,6 +132,11 @@ func (m *Metadata) Validate() error {
 			return err
 		}
 	}
+	return nil
+}
+
+// checkFiles checks the paths of what is fetched, rendered and packed.
+func (m *Metadata) checkFiles() error {
 	for _, d := range m.Downloads {
 		if d.URL == "" {
 			return invalidf("Missing 'url' in download config")
