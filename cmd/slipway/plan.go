@@ -15,9 +15,7 @@ import (
 	"slipway/internal/buildinfo"
 	"slipway/internal/client"
 	"slipway/internal/engine"
-	"slipway/internal/logs"
 	"slipway/internal/plan"
-	"slipway/internal/release"
 )
 
 // planCommands is what the commands below `slipway plan` share: they work on a plan in a folder of this machine, with the
@@ -230,118 +228,6 @@ in the order of the plan, and the command ends with 1.`,
 		_, err = fmt.Fprintf(c.OutOrStdout(), "%s is sound: it would make %s.\n", p.file, compiled.Metadata.ID())
 		return err
 	}
-	return c
-}
-
-// resolved is a release that a plan needs, and which one that is.
-type resolved struct {
-	Release string `json:"release"`
-	As      string `json:"as,omitempty"`
-	// For is depends or extends.
-	For string `json:"for"`
-}
-
-func (p *planCommands) previewCommand() *cobra.Command {
-	var steps stepFlags
-	c := &cobra.Command{
-		Use: "preview", Short: "Show what a release of the plan would be, and what a run would do", Args: cobra.NoArgs,
-		Long: `Show what a release of the plan would be, and what a run would do, without running anything: the files that would be packed as
-they are now (a build may make more), the releases that it needs, and the scripts in their order. With -o json the release's
-metadata is in it, as it would be registered.`,
-	}
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		ctx, out := c.Context(), c.OutOrStdout()
-		chosen, err := steps.steps(false)
-		if err != nil {
-			return err
-		}
-		inventory, where, err := p.open()
-		if err != nil {
-			return err
-		}
-		compiled, err := p.compile(ctx, inventory)
-		if err != nil {
-			return explain(where, err)
-		}
-		m := compiled.Metadata
-		scripts, err := engine.Outline(ctx, m, chosen, steps.deployment, inventory)
-		if err != nil {
-			return explain(where, err)
-		}
-		needs := []resolved{}
-		for _, d := range m.Depends {
-			needs = append(needs, resolved{Release: d.ReleaseID, As: d.Variable, For: "depends"})
-		}
-		for _, e := range m.Extends {
-			needs = append(needs, resolved{Release: e.ReleaseID, For: "extends"})
-		}
-		files := sortedKeys(m.Files)
-		if p.output == "json" {
-			return printLine(out, struct {
-				Release      string                  `json:"release"`
-				Metadata     any                     `json:"metadata"`
-				Files        []string                `json:"files"`
-				Dependencies []resolved              `json:"dependencies"`
-				Scripts      []engine.OutlinedScript `json:"scripts"`
-				Warnings     []string                `json:"warnings"`
-			}{m.ID().String(), m, files, needs, append([]engine.OutlinedScript{}, scripts...), append([]string{}, compiled.Warnings...)})
-		}
-		for _, warning := range compiled.Warnings {
-			fmt.Fprintln(c.ErrOrStderr(), "Warning:", warning)
-		}
-		fmt.Fprintf(out, "%s\n", m.ID())
-		for _, line := range []struct{ name, value string }{{"Description", m.Description}, {"License", m.License}, {"Revision", m.Revision}, {"Branch", m.Branch}} {
-			if line.value != "" {
-				fmt.Fprintf(out, "  %-13s%s\n", line.name, oneLine(line.value))
-			}
-		}
-		inputs := table{heading: []string{"INPUT", "TYPE", "SCOPES", "DEFAULT"}}
-		for _, v := range m.Inputs {
-			value := "required"
-			switch {
-			case release.IsMagicType(v.Type):
-				value = "filled in"
-			case v.HasDefault() && v.Sensitive:
-				value = logs.Replacement
-			case v.HasDefault():
-				value = fmt.Sprint(v.Default)
-			}
-			inputs.add(v.ID, v.Type, strings.Join(v.Scopes, ","), value)
-		}
-		packed := table{heading: []string{"FILE", "MD5"}}
-		for _, name := range files {
-			packed.add(name, m.Files[name])
-		}
-		needed := table{heading: []string{"RELEASE", "FOR", "AS"}}
-		for _, n := range needs {
-			needed.add(n.Release, n.For, orDash(n.As))
-		}
-		ordered := table{heading: []string{"#", "STEP", "RELEASE", "DEPLOYMENT", "RUNS"}}
-		for i, s := range scripts {
-			of := s.Release
-			if s.Provider != "" {
-				of = "(provider of " + s.Provider + ")"
-			}
-			ordered.add(fmt.Sprint(i+1), s.Step, of, s.Deployment, oneLine(s.Runs))
-		}
-		for _, part := range []struct {
-			title, empty string
-			table        *table
-		}{
-			{"Inputs", "", &inputs}, {"Files in the package, as they are now", "None.", &packed}, {"Releases it needs, of " + where, "None.", &needed},
-			{"Scripts that a run would run", "None.", &ordered},
-		} {
-			if part.empty == "" && len(part.table.rows) == 0 {
-				continue
-			}
-			fmt.Fprintf(out, "\n%s\n", part.title)
-			if err := part.table.write(out, part.empty); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	steps.flags(c)
 	return c
 }
 
