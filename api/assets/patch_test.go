@@ -100,7 +100,7 @@ func TestBadUpdatesAreRefused(t *testing.T) {
 			{edit(id, `{"labels":{"add":["a"],"remove":["a"]}}`), 400, "/data/attributes/labels/remove/0"}, {edit(id, `{"labels":{"put":["a"]}}`), 400, "/data/attributes/labels/put"},
 			{edit(id, `{"labels":{"add":null}}`), 400, "/data/attributes/labels/add"},
 			{edit(id, `{"tags":[]}`), 400, "/data/attributes/tags"}, {edit(id, `{"tags":{"a b":"c"}}`), 400, "/data/attributes/tags/a b"},
-			{edit(id, `{"tags":{"a":null}}`), 400, "/data/attributes/tags/a"}, {edit(id, `{"tags":{"a":1}}`), 400, "/data/attributes/tags"},
+			{edit(id, `{"tags":{"a":null}}`), 400, "/data/attributes/tags/a"}, {edit(id, `{"tags":{"a":1}}`), 400, "/data/attributes/tags/a"},
 			{edit(id, `{"tags":{"a":"b c"}}`), 400, "/data/attributes/tags/a"}, {edit(id, `{"tags":{"a":"`+strings.Repeat("b", 41)+`"}}`), 400, "/data/attributes/tags/a"},
 			{edit(id, `{"tags":{"`+strings.Repeat("k", 31)+`":"b"}}`), 400, "/data/attributes/tags/" + strings.Repeat("k", 31)},
 			{edit(id, `{"tags":{"add":{"a":"b"},"remove":["a"]}}`), 400, "/data/attributes/tags/remove/0"}, {edit(id, `{"tags":{"`+many(101, `"k%d":"v"`)[1:]+`}}`), 400, "/data/attributes/tags"},
