@@ -53,7 +53,7 @@ func assetFilterFields(search rsql.SearchFunc) []rsql.Field {
 	digests := func(kind string) rsql.Source {
 		return rsql.ChildRows{From: "asset_digests d WHERE d.asset_id = assets.id AND d.kind = '" + kind + "'", Value: "d.digest", Folded: "d.digest"}
 	}
-	imageLabels := rsql.JSONObject{Expr: "(SELECT d.image_labels FROM asset_details d WHERE d.asset_id = assets.id)"}
+	imageLabels := rsql.ChildObject{From: "asset_details d WHERE d.asset_id = assets.id", Expr: "d.image_labels"}
 	return []rsql.Field{
 		both("q", rsql.Search, search),
 		{Name: "type", Type: rsql.Text, PostgreSQL: rsql.Column{Expr: "'" + AssetTypeContainerImage + "'::text"}, SQLite: rsql.Column{Expr: "'" + AssetTypeContainerImage + "'"}},

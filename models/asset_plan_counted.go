@@ -68,11 +68,11 @@ func (p *planning) counted(c *rsql.Comparison, field, key string) (n rsql.Node, 
 	return p.rareNode(where, l.values), true
 }
 
-// sorted turns a comparison that excludes values of the field that the list is sorted by into one with those that are left: a
-// walk in the list's order begins at the first of them, and not among what is excluded. ok is false where the values are too
-// many, or some assets have none. It is for PostgreSQL.
+// sorted turns a comparison of the field that the list is sorted by into one with the values that it selects and that there
+// are: a walk in the list's order begins at the first of them, and not among what is excluded. ok is false where one value is
+// named, where the values are too many, or where some assets have none. It is for PostgreSQL.
 func (p *planning) sorted(c *rsql.Comparison) (n rsql.Node, ok bool) {
-	if p.store.dialect != PostgreSQL || c.Field != p.sort || c.Field != "class" && c.Field != "registry" || !c.Operator.Negative() {
+	if p.store.dialect != PostgreSQL || c.Field != p.sort || c.Field != "class" && c.Field != "registry" || c.Operator == rsql.Equal && len(c.Values[0].Wildcards) == 0 {
 		return nil, false
 	}
 	l, ok := p.left(c, c.Field, "")

@@ -23,7 +23,7 @@ type asset struct {
 	locked     *bool
 	labels     []string
 	features   []string
-	tags       map[string]string
+	tags       map[string]string // also its notes, which stand in another table
 	digests    []string
 	searchText *string
 }
@@ -51,6 +51,7 @@ func testFields(t testing.TB) *Fields {
 		both("features", Array, JSONArray{Expr: "features"}),
 		both("distribution_digests", Array, digests),
 		both("tags", Object, JSONObject{Expr: "tags"}),
+		both("notes", Object, ChildObject{From: "asset_notes d WHERE d.n = assets.n", Expr: "d.notes"}),
 	)
 	require.NoError(t, err)
 	return fields
@@ -167,11 +168,11 @@ func (r randomReader) Read(p []byte) (int, error) {
 // insert writes the assets. Absent JSON is written as NULL and as JSON null in turns.
 func (d testDatabase) insert(t testing.TB, assets []asset) {
 	placeholders := strings.Repeat("?, ", 12) + "?"
-	digest := "INSERT INTO asset_digests VALUES (?, ?)"
+	digest, notes := "INSERT INTO asset_digests VALUES (?, ?)", "INSERT INTO asset_notes VALUES (?, ?)"
 	if d.dialect == PostgreSQL {
 		placeholders = "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::jsonb, $12::jsonb, $13"
 		placeholders = strings.Replace(placeholders, "$10", "$10::text[]", 1)
-		digest = "INSERT INTO asset_digests VALUES ($1, $2)"
+		digest, notes = "INSERT INTO asset_digests VALUES ($1, $2)", "INSERT INTO asset_notes VALUES ($1, $2::jsonb)"
 	}
 	document := func(n int, value any, absent bool) any {
 		if absent && n%2 == 0 {
@@ -192,6 +193,10 @@ func (d testDatabase) insert(t testing.TB, assets []asset) {
 			a.built, a.size, a.risk, a.locked, labels, document(n, a.features, a.features == nil),
 			document(n, a.tags, a.tags == nil), a.searchText)
 		require.NoError(t, err)
+		if a.tags != nil {
+			_, err := transaction.Exec(notes, n, document(n, a.tags, false))
+			require.NoError(t, err)
+		}
 		for _, text := range a.digests {
 			_, err := transaction.Exec(digest, n, text)
 			require.NoError(t, err)

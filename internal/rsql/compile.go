@@ -89,9 +89,15 @@ func (c *compiler) comparison(comparison *Comparison) (expression, error) {
 		return c.scalar(operand(source.Expr), folded, field.Type, t, negative), nil
 	case JSONObject:
 		if !hasKey {
-			return c.wholeObject(source, comparison)
+			return c.wholeObject(c.writer.emptyObject(source), comparison)
 		}
 		return c.member(source, key, t, negative), nil
+	case ChildObject:
+		if !hasKey {
+			full := concat(raw("NOT "), c.writer.emptyObject(JSONObject{Expr: source.Expr}))
+			return c.wholeObject(concat(raw("NOT "), source.exists(full)), comparison)
+		}
+		return c.childMember(source, key, t, negative), nil
 	}
 	return c.array(source, t, negative), nil
 }
@@ -230,7 +236,7 @@ func (c *compiler) array(source Source, tests tests, negative bool) expression {
 	return anyOf(list)
 }
 
-// withoutEmpty is the tests for the elements of an array: empty is about the array.
+// withoutEmpty is the tests for the elements of an array, or for rows that may not be there: empty is about all of them.
 func (t tests) withoutEmpty() tests {
 	t.empty = false
 	return t
@@ -251,18 +257,39 @@ func (c *compiler) member(source JSONObject, key string, tests tests, negative b
 	return c.scalar(value, c.writer.fold(value), Object, tests, negative)
 }
 
-// wholeObject tests an object without a key: only whether it is empty.
-func (c *compiler) wholeObject(source JSONObject, comparison *Comparison) (expression, error) {
+// wholeObject tests an object without a key: only whether it is empty, for which empty is the test.
+func (c *compiler) wholeObject(empty expression, comparison *Comparison) (expression, error) {
 	if comparison.Operator.takesList() || comparison.Values[0].Text != "" {
 		return expression{}, &Error{Code: CodeUnknownField, Position: comparison.Position,
 			Expected: []string{comparison.Field + ".<key>"},
 			Detail:   fmt.Sprintf("field %s is an object and is compared by key", comparison.Field)}
 	}
-	empty := c.writer.emptyObject(source)
 	if comparison.Operator == NotEqual {
-		return concat(raw("NOT "), empty), nil
+		return concat(raw("NOT "), parenthesized(empty)), nil
 	}
 	return empty, nil
+}
+
+// exists tests whether there is a row that meets a test.
+func (s ChildObject) exists(test expression) expression {
+	return concat(raw("EXISTS (SELECT 1 FROM "+s.From+" AND "), test, raw(")"))
+}
+
+// childMember tests the text under a key of an object in another table. Each test is whether there is such a row, which the
+// database can ask once for all.
+func (c *compiler) childMember(source ChildObject, key string, t tests, negative bool) expression {
+	object := JSONObject{Expr: source.Expr}
+	var list []expression
+	if t.empty {
+		list = append(list, concat(raw("NOT "), source.exists(c.member(object, key, tests{empty: true}, true))))
+	}
+	if t = t.withoutEmpty(); len(t.exact)+len(t.patterns) > 0 {
+		list = append(list, source.exists(c.member(object, key, t, false)))
+	}
+	if negative {
+		return concat(raw("NOT "), parenthesized(anyOf(list)))
+	}
+	return anyOf(list)
 }
 
 // neverNull makes a test false where it is NULL, if its complement is asked for. Otherwise it is left as it is, since an

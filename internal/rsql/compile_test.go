@@ -16,6 +16,8 @@ func TestCompileErrors(t *testing.T) {
 		"name.x==a":                         {Code: CodeUnknownField, Position: 0},
 		"tags==a":                           {Code: CodeUnknownField, Position: 0},
 		"tags=in=('')":                      {Code: CodeUnknownField, Position: 0},
+		"notes==a":                          {Code: CodeUnknownField, Position: 0},
+		"notes=out=('')":                    {Code: CodeUnknownField, Position: 0},
 		"tags.==a":                          {Code: CodeUnknownField, Position: 0},
 		".env==a":                           {Code: CodeUnknownField, Position: 0},
 		"assets.name==a":                    {Code: CodeUnknownField, Position: 0},
@@ -80,7 +82,7 @@ func TestCompileErrorTexts(t *testing.T) {
 	fields := testFields(t)
 	for filter, want := range map[string]string{
 		"colour==red": `unknown field "colour" at position 0, expected q, id, name, registry, image, created_at, built_at, size_bytes, ` +
-			`risk_score, locked, labels, features, distribution_digests or tags.<key>`,
+			`risk_score, locked, labels, features, distribution_digests, tags.<key> or notes.<key>`,
 		"tags==red": `field tags is an object and is compared by key at position 0, expected tags.<key>`,
 		"name>red":  `field name does not take operator > at position 4, expected ==, !=, =in= or =out=`,
 		"created_at>x": `"x" is not a timestamp at position 11, expected a date such as 2024-01-31 or ` +

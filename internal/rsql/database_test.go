@@ -52,7 +52,8 @@ func openSQLite(t testing.TB) testDatabase {
 		CREATE TABLE assets (n integer PRIMARY KEY, id text, name text, registry text, created_at datetime,
 			built_at datetime, size_bytes integer, risk_score integer, locked boolean, labels text, features text,
 			tags text, search_text text);
-		CREATE TABLE asset_digests (n integer, digest text)`)
+		CREATE TABLE asset_digests (n integer, digest text);
+		CREATE TABLE asset_notes (n integer, notes text)`)
 	require.NoError(t, err)
 	return testDatabase{db, SQLite}
 }
@@ -68,7 +69,8 @@ func openPostgreSQL(t testing.TB) testDatabase {
 		CREATE TEMPORARY TABLE assets (n integer PRIMARY KEY, id uuid, name text, registry text, created_at timestamptz,
 			built_at timestamptz, size_bytes bigint, risk_score integer, locked boolean, labels text[], features jsonb,
 			tags jsonb, search_text text);
-		CREATE TEMPORARY TABLE asset_digests (n integer, digest text)`)
+		CREATE TEMPORARY TABLE asset_digests (n integer, digest text);
+		CREATE TEMPORARY TABLE asset_notes (n integer, notes jsonb)`)
 	require.NoError(t, err)
 	return testDatabase{db, PostgreSQL}
 }

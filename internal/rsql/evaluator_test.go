@@ -83,7 +83,7 @@ func evaluateEqual(field string, v Value, a asset, wildcards bool) bool {
 		return elements(a.features)
 	case "distribution_digests":
 		return elements(a.digests)
-	case "tags":
+	case "tags", "notes":
 		return len(a.tags) == 0
 	case "created_at", "built_at":
 		moment := evaluateMoment(field, a)
@@ -108,7 +108,7 @@ func evaluateEqual(field string, v Value, a asset, wildcards bool) bool {
 		}
 		return strconv.FormatBool(*a.locked) == v.Text
 	}
-	value, found := a.tags[strings.TrimPrefix(field, "tags.")]
+	value, found := a.tags[strings.TrimPrefix(strings.TrimPrefix(field, "tags."), "notes.")]
 	if !found {
 		return evaluateText(nil, v, wildcards)
 	}

@@ -113,7 +113,7 @@ func randomFilter(random *rand.Rand, assets []asset, depth int) string {
 func randomComparison(random *rand.Rand, assets []asset) string {
 	pick := func(list ...string) string { return list[random.IntN(len(list))] }
 	field := pick("q", "id", "name", "registry", "image", "created_at", "built_at", "size_bytes", "risk_score", "locked",
-		"labels", "features", "distribution_digests", "tags.key", "tags.key", "tags")
+		"labels", "features", "distribution_digests", "tags.key", "tags.key", "tags", "notes.key", "notes")
 	equality := pick("==", "==", "!=", "=in=", "=out=")
 	var value func() string
 	// empty is a value that is refused by operators of order only.
@@ -127,8 +127,8 @@ func randomComparison(random *rand.Rand, assets []asset) string {
 	case "q":
 		text := quote(random, hostile[random.IntN(len(hostile))])
 		return "q==" + pick(text, text[:1]+"*"+text[1:len(text)-1]+"**"+text[:1])
-	case "tags":
-		return "tags" + pick("==", "!=") + pick(`""`, `''`)
+	case "tags", "notes":
+		return field + pick("==", "!=") + pick(`""`, `''`)
 	case "id":
 		value = func() string {
 			id := assets[random.IntN(len(assets))].id

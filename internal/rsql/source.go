@@ -39,6 +39,14 @@ type ChildRows struct {
 	Folded string
 }
 
+// ChildObject is a [JSONObject] that stands in a row of another table. Where there is no such row, it is empty.
+type ChildObject struct {
+	// From is as in [ChildRows]: "asset_details d WHERE d.asset_id = assets.id".
+	From string
+	// Expr is the object: "d.image_labels".
+	Expr string
+}
+
 // SearchText is a text folded by [Fold] in which a [Search] field looks for its term. On PostgreSQL a trigram index on
 // it serves terms of three characters and more.
 type SearchText struct{ Expr string }
@@ -51,9 +59,10 @@ type SearchFunc func(term string) (sql string, args []any)
 func (Column) holds(t Type, _ Dialect) bool {
 	return t == Text || t == Timestamp || t == Integer || t == Boolean || t == UUID
 }
-func (TextArray) holds(t Type, d Dialect) bool  { return t == Array && d == PostgreSQL }
-func (JSONArray) holds(t Type, _ Dialect) bool  { return t == Array }
-func (ChildRows) holds(t Type, _ Dialect) bool  { return t == Array }
-func (JSONObject) holds(t Type, _ Dialect) bool { return t == Object }
-func (SearchText) holds(t Type, _ Dialect) bool { return t == Search }
-func (SearchFunc) holds(t Type, _ Dialect) bool { return t == Search }
+func (TextArray) holds(t Type, d Dialect) bool   { return t == Array && d == PostgreSQL }
+func (JSONArray) holds(t Type, _ Dialect) bool   { return t == Array }
+func (ChildRows) holds(t Type, _ Dialect) bool   { return t == Array }
+func (JSONObject) holds(t Type, _ Dialect) bool  { return t == Object }
+func (ChildObject) holds(t Type, _ Dialect) bool { return t == Object }
+func (SearchText) holds(t Type, _ Dialect) bool  { return t == Search }
+func (SearchFunc) holds(t Type, _ Dialect) bool  { return t == Search }
