@@ -198,19 +198,25 @@ func meetsValue(t testing.TB, c *rsql.Comparison, v rsql.Value, id string, img I
 		if x == "" && (c.Field == "class" || c.Field == "os" || c.Field == "architecture") {
 			return false // what is absent is NULL
 		}
-		return glob(rsql.Fold(v.Text), rsql.Fold(x))
+		return glob(v, x)
 	})
 }
 
-// glob matches a pattern in which every asterisk is a wildcard.
-func glob(pattern, text string) bool {
-	if pattern == "" {
-		return text == ""
+// glob matches a pattern: what stands at its wildcards is any text, also none.
+func glob(pattern rsql.Value, text string) bool {
+	var pieces []string
+	from := 0
+	for _, at := range pattern.Wildcards {
+		pieces, from = append(pieces, rsql.Fold(pattern.Text[from:at])), at+1
 	}
-	if pattern[0] == '*' {
-		return glob(pattern[1:], text) || text != "" && glob(pattern, text[1:])
+	last := rsql.Fold(pattern.Text[from:])
+	rest, found := strings.CutPrefix(rsql.Fold(text), pieces[0])
+	for _, p := range pieces[1:] {
+		var here bool
+		_, rest, here = strings.Cut(rest, p)
+		found = found && here
 	}
-	return text != "" && pattern[0] == text[0] && glob(pattern[1:], text[1:])
+	return found && strings.HasSuffix(rest, last)
 }
 
 func meetsTerm(term string, img Image) bool {
