@@ -14,7 +14,6 @@ import (
 // apply builds or deploys a node: dependencies, then the pre, main and post scripts of its stage. The node's packages
 // have to be unpacked.
 func (r *run) apply(ctx context.Context, n *node, given map[string]any) (err error) {
-	pre, main, post := "pre_"+n.stage, n.stage, "post_"+n.stage
 	title := map[string]string{state.StageBuild: "Build", state.StageDeploy: "Deploy"}[n.stage]
 	end := r.section(title+" "+n.label(), n.stage+".start", fmt.Sprintf("%s %s.", title, n.label()), n.values())
 	defer func() { end(err) }()
@@ -44,63 +43,68 @@ func (r *run) apply(ctx context.Context, n *node, given map[string]any) (err err
 	if err := r.status(ctx, n, state.RunningPreStep, nil); err != nil {
 		return err
 	}
-	work := func() error {
-		if err := r.evaluateInputs(n, true); err != nil {
-			return err
-		}
-		if err := r.applyDependencies(ctx, n); err != nil {
-			return err
-		}
-		if err := r.evaluateInputs(n, false); err != nil {
-			return err
-		}
-		stage.Version, stage.Provides, stage.CalculatedInputs = n.m.Version, nil, calculatedInputs(n)
-		for _, p := range n.m.Provides {
-			stage.Provides = append(stage.Provides, p.Name)
-		}
-		if err := r.save(ctx, n); err != nil {
-			return err
-		}
-		return r.withProviders(ctx, n, func() error {
-			if err := r.download(ctx, n); err != nil {
-				return err
-			}
-			options := scriptOptions{previous: previous, previousOf: previousOutputs, repeatable: n.stage == state.StageBuild}
-			if _, err := r.script(ctx, n, pre, options); err != nil {
-				return err
-			}
-			if err := r.renderTemplates(n); err != nil {
-				return err
-			}
-			if err := r.status(ctx, n, state.RunningMainStep, nil); err != nil {
-				return err
-			}
-			options.file = map[string]any{}
-			if err := r.scriptWithOutputs(ctx, n, main, options); err != nil {
-				return err
-			}
-			stage.CalculatedOutputs = maps.Clone(n.outputs)
-			if err := r.save(ctx, n); err != nil {
-				return err
-			}
-			if err := r.status(ctx, n, state.RunningPostStep, nil); err != nil {
-				return err
-			}
-			options.file, options.outputs = n.outputs, true
-			if err := r.scriptWithOutputs(ctx, n, post, options); err != nil {
-				return err
-			}
-			if err := r.finishOutputs(n); err != nil {
-				return err
-			}
-			stage.CalculatedOutputs = maps.Clone(n.outputs)
-			return r.save(ctx, n)
-		})
-	}
-	if err := work(); err != nil {
+	if err := r.applyStage(ctx, n, previous, previousOutputs); err != nil {
 		return r.failed(ctx, n, state.Failure, err)
 	}
 	return r.status(ctx, n, state.OK, nil)
+}
+
+// applyStage applies the dependencies and runs the scripts. previous and previousOutputs are what was calculated the last
+// time, for the scripts to compare with.
+func (r *run) applyStage(ctx context.Context, n *node, previous, previousOutputs map[string]any) error {
+	pre, main, post := "pre_"+n.stage, n.stage, "post_"+n.stage
+	stage := n.state()
+	if err := r.evaluateInputs(n, true); err != nil {
+		return err
+	}
+	if err := r.applyDependencies(ctx, n); err != nil {
+		return err
+	}
+	if err := r.evaluateInputs(n, false); err != nil {
+		return err
+	}
+	stage.Version, stage.Provides, stage.CalculatedInputs = n.m.Version, nil, calculatedInputs(n)
+	for _, p := range n.m.Provides {
+		stage.Provides = append(stage.Provides, p.Name)
+	}
+	if err := r.save(ctx, n); err != nil {
+		return err
+	}
+	return r.withProviders(ctx, n, func() error {
+		if err := r.download(ctx, n); err != nil {
+			return err
+		}
+		options := scriptOptions{previous: previous, previousOf: previousOutputs, repeatable: n.stage == state.StageBuild}
+		if _, err := r.script(ctx, n, pre, options); err != nil {
+			return err
+		}
+		if err := r.renderTemplates(n); err != nil {
+			return err
+		}
+		if err := r.status(ctx, n, state.RunningMainStep, nil); err != nil {
+			return err
+		}
+		options.file = map[string]any{}
+		if err := r.scriptWithOutputs(ctx, n, main, options); err != nil {
+			return err
+		}
+		stage.CalculatedOutputs = maps.Clone(n.outputs)
+		if err := r.save(ctx, n); err != nil {
+			return err
+		}
+		if err := r.status(ctx, n, state.RunningPostStep, nil); err != nil {
+			return err
+		}
+		options.file, options.outputs = n.outputs, true
+		if err := r.scriptWithOutputs(ctx, n, post, options); err != nil {
+			return err
+		}
+		if err := r.finishOutputs(n); err != nil {
+			return err
+		}
+		stage.CalculatedOutputs = maps.Clone(n.outputs)
+		return r.save(ctx, n)
+	})
 }
 
 // takeInputs puts what the user or the parent gives into the stage.
