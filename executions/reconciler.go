@@ -44,8 +44,8 @@ func (c ReconcileConfig) withDefaults() ReconcileConfig {
 
 // Reconcile keeps the table and Temporal in agreement until ctx ends: it starts what was recorded and never started, and
 // the pipelines that listen to what has ended; ends what closed without saying so; repeats signals and cancellations that
-// did not arrive; frees the locks of the dead; ends one of those that wait for each other; and moves old logs to blob storage. Any number of processes may run it; rows
-// are shared out with SKIP LOCKED.
+// did not arrive; frees the locks of the dead; ends one of those that wait for each other; and moves old logs to blob
+// storage. Any number of processes may run it; rows are shared out with SKIP LOCKED.
 func (s *Service) Reconcile(ctx context.Context) {
 	cfg := s.cfg.Reconcile.withDefaults()
 	periodic.Run(ctx, cfg.Every, s.log, "the reconciler could not finish its round", func(ctx context.Context) error {

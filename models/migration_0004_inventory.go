@@ -8,7 +8,8 @@ import (
 )
 
 // migration0004Inventory makes the tables of the inventory: namespaces, applications, releases and what is known of
-// them, and of logins that its client waits for. It is SQL and not structs, because the order of versions needs a collation that GORM cannot name.
+// them, and of logins that its client waits for. It is SQL and not structs, because the order of versions needs a collation
+// that GORM cannot name.
 var migration0004Inventory = &gormigrate.Migration{
 	ID: "0004_inventory",
 	Migrate: func(tx *gorm.DB) error {

@@ -1,5 +1,5 @@
-// Package blob keeps files: packages of releases, archives of Composer packages, logs of finished executions. Where they are kept is a
-// URL: a folder (file:///var/lib/slipway/files), S3 (s3://bucket?region=eu-central-1), Google Cloud Storage
+// Package blob keeps files: packages of releases, archives of Composer packages, logs of finished executions. Where they
+// are kept is a URL: a folder (file:///var/lib/slipway/files), S3 (s3://bucket?region=eu-central-1), Google Cloud Storage
 // (gs://bucket), Azure (azblob://container), or memory for tests (mem://). A query member prefix=some/folder/ puts
 // everything below a prefix.
 //
