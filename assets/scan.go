@@ -74,7 +74,7 @@ func (s *Scanner) Scan(ctx context.Context, executionID string, r *models.AssetR
 	}
 	base := s.Network.Transport()
 	defer base.CloseIdleConnections()
-	sc.puller, err = remote.NewPuller(remote.WithAuth(auth), remote.WithTransport(&boundedTransport{next: base, limits: limits}), remote.WithUserAgent("slipway"),
+	sc.puller, err = remote.NewPuller(remote.WithAuth(auth), remote.WithTransport(&boundedTransport{next: base, limits: limits, secure: u.Scheme == "https"}), remote.WithUserAgent("slipway"),
 		remote.WithRetryBackoff(remote.Backoff{Duration: 100 * time.Millisecond, Factor: 3, Steps: 3}))
 	if err != nil {
 		return fmt.Errorf("read registry %s: %w", r.Name, err)

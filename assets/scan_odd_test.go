@@ -231,3 +231,31 @@ func TestRetryAfter(t *testing.T) {
 		require.False(t, ok, text)
 	}
 }
+
+// TestS13ScanStaysWithHTTPS: a URL that says https is never asked without, wherever its host is, so that nobody who can close
+// a port is sent the password in the clear.
+func TestS13ScanStaysWithHTTPS(t *testing.T) {
+	s, org := onSQLite(t)
+	var clear atomic.Int64
+	address := startRegistry(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			clear.Add(1)
+			next.ServeHTTP(w, r)
+		})
+	})
+	push(t, address, "team/api:1", nil)
+	clear.Store(0)
+	r := &models.AssetRegistry{OrganizationID: org.ID, Name: "hub", URL: strings.Replace(address, "http://", "https://", 1), Username: "robot"}
+	password := "s3cret-canary"
+	require.NoError(t, s.PutAssetRegistry(t.Context(), r, &password))
+	var failed *ScanError
+	require.ErrorAs(t, (&Scanner{Store: s, Network: loopback}).Scan(t.Context(), models.NewID(), r, nil), &failed)
+	require.Zero(t, clear.Load(), "requests in the clear")
+	require.Contains(t, failed.Reason, "https")
+	// Nor by a redirect.
+	redirected, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address+"/v2/", nil)
+	require.NoError(t, err)
+	_, err = (&boundedTransport{next: http.DefaultTransport, limits: ScanLimits{}.withDefaults(), secure: true}).RoundTrip(redirected) //nolint:bodyclose // there is none
+	require.ErrorContains(t, err, "https")
+	require.Zero(t, clear.Load())
+}

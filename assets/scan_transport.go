@@ -59,6 +59,9 @@ var errLimit = errors.New("over the limit")
 type boundedTransport struct {
 	next   http.RoundTripper
 	limits ScanLimits
+	// secure refuses what is not HTTPS, whoever asks for it: the library tries both at private addresses, and a registry can
+	// redirect to the other.
+	secure bool
 	total  atomic.Int64
 }
 
@@ -68,6 +71,9 @@ const waits = 3
 // RoundTrip implements http.RoundTripper. A registry that limits how much it is asked is asked again when it says, if that
 // is soon.
 func (t *boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if t.secure && r.URL.Scheme != "https" {
+		return nil, errors.New("the registry's URL says https: nothing is asked without")
+	}
 	for n := 0; ; n++ {
 		res, err := t.once(r)
 		if err != nil || res.StatusCode != http.StatusTooManyRequests || n == waits || r.Body != nil && r.Body != http.NoBody {
