@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"slipway/internal/netguard"
+	"slipway/internal/problem"
 	"slipway/models"
 )
 
@@ -119,6 +120,11 @@ func (s *scan) run(ctx context.Context) error {
 		}
 		var own *storeError
 		if errors.As(err, &own) {
+			var full *problem.Error
+			if errors.As(own.err, &full) && full.Kind == problem.LimitReached {
+				s.failed(repository, full)
+				return errors.Join(s.save(ctx), &ScanError{Reason: full.Message})
+			}
 			return own.err
 		}
 		if err != nil {

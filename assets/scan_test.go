@@ -411,6 +411,27 @@ func TestScanGoesOnBehindItsLastRepository(t *testing.T) {
 	require.EqualValues(t, 4, p.Created)
 }
 
+// A scan ends where the organization may have no more assets: what it found before stays.
+func TestScanEndsAtTheQuota(t *testing.T) {
+	s, org := onSQLite(t)
+	address := startRegistry(t, nil)
+	for _, repository := range []string{"a", "b", "c"} {
+		push(t, address, repository+":1", map[string]string{"name": repository})
+	}
+	two := int64(2)
+	require.NoError(t, s.SetQuota(t.Context(), org.ID, models.QuotaAssets, &two))
+	id := models.NewID()
+	err := (&Scanner{Store: s, Network: loopback}).Scan(t.Context(), id, putRegistry(t, s, org, address), nil)
+	var failed *ScanError
+	require.ErrorAs(t, err, &failed)
+	require.Contains(t, failed.Reason, "may have no more than 2 assets")
+	require.Len(t, assetsOf(t, s, org), 2)
+	p, err := s.AssetScanByID(t.Context(), id)
+	require.NoError(t, err)
+	require.EqualValues(t, 2, p.Created)
+	require.Contains(t, p.LastFailure, "may have no more than 2 assets")
+}
+
 func TestScanOfAPrivateAddressIsRefused(t *testing.T) {
 	s, org := onSQLite(t)
 	err := (&Scanner{Store: s}).Scan(t.Context(), models.NewID(), putRegistry(t, s, org, startRegistry(t, nil)), nil)

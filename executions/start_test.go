@@ -124,6 +124,39 @@ func TestR2PipelinesStartOnceWhateverDies(t *testing.T) {
 	}
 }
 
+// A pipeline that listens waits where its organization may have no more executions; it is not lost.
+func TestListenersWaitForAQuota(t *testing.T) {
+	ctx := t.Context()
+	store, p, b, pl := listening(t, "sqlite:"+filepath.Join(t.TempDir(), "slipway.db"))
+	s := New(store, &starts{start: func(context.Context) error { return nil }}, NewLocalBus(), nil, nil, nil, slog.New(slog.DiscardHandler), Config{})
+	build := func() *models.Execution {
+		e, _, err := store.CreateExecution(ctx, models.NewExecution{Kind: models.KindBuild, ProjectID: p.ID, EnvironmentID: b.EnvironmentID, SubjectID: b.ID, SubjectName: b.Name, Definition: b.Definition()})
+		require.NoError(t, err)
+		return e
+	}
+	first, second := build(), build()
+	one := int64(1)
+	require.NoError(t, store.SetQuota(ctx, p.OrganizationID, models.QuotaExecutions, &one))
+	_, err := s.End(ctx, first.ID, first.Kind, models.StatusOK, "")
+	require.NoError(t, err)
+	pipelines := func() int {
+		list, err := store.ListExecutions(ctx, models.ExecutionFilter{SubjectID: pl.ID})
+		require.NoError(t, err)
+		return len(list)
+	}
+	for range 2 {
+		require.NoError(t, s.startPipelines(ctx, store.Now()))
+		require.Zero(t, pipelines())
+	}
+	_, err = s.End(ctx, second.ID, second.Kind, models.StatusFailed, "")
+	require.NoError(t, err)
+	require.NoError(t, s.startPipelines(ctx, store.Now()))
+	require.Equal(t, 1, pipelines())
+	left, err := store.CountStarts(ctx)
+	require.NoError(t, err)
+	require.Zero(t, left)
+}
+
 // A ring by listening is refused when it runs, in the audit log, and a row of pipelines ends somewhere.
 func TestRingsByListeningAreRefused(t *testing.T) {
 	ctx := t.Context()

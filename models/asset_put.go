@@ -32,6 +32,8 @@ type putRow struct {
 // get what the registry says of them now. What people have set (class, labels, tags) is not touched on assets that exist,
 // and what an image leaves out of its config's facts (architecture, labels, document ...) stays as it is.
 //
+// Where the organization may have no more assets it is a *problem.Error of kind LimitReached, and nothing is written.
+//
 // With merge, image tags and digests are added to those that an asset has, and the facts that it has stay; else they
 // replace them. Images must have passed Image.Check. An image that is there twice is put
 // as it would be by two calls.
@@ -100,7 +102,10 @@ func (s *Store) PutImages(ctx context.Context, organizationID string, images []I
 			return fmt.Errorf("update assets: %w", err)
 		}
 		result.Unchanged = int64(len(ids)) - result.Created - result.Updated
-		return tx.mergeFacets(ctx, deltas)
+		if err := tx.mergeFacets(ctx, deltas); err != nil || result.Created == 0 {
+			return err
+		}
+		return tx.keepQuota(ctx, QuotaAssets, ownerIs(organizationID))
 	})
 	return result, err
 }

@@ -63,7 +63,7 @@ func (s *Store) CreateProject(ctx context.Context, p *Project) error {
 		if err := created(tx.writer(ctx).Create(p)); err != nil {
 			return err
 		}
-		return tx.commitIdentity(tx.keepQuota(ctx, QuotaProjects, ownerOfProject(p)))
+		return tx.commitIdentity(tx.keepQuota(ctx, QuotaProjects, ownerIs(p.OrganizationID)))
 	})
 }
 

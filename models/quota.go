@@ -22,10 +22,12 @@ const (
 	QuotaProjects = "projects"
 	// QuotaStorage bounds the bytes of stored packages: those of releases, and the archives of Composer packages.
 	QuotaStorage = "storage"
+	// QuotaAssets bounds the assets, those that no registry names any more included.
+	QuotaAssets = "assets"
 )
 
 // QuotaResources are all that quotas bound, in the order in which they are shown.
-var QuotaResources = []string{QuotaExecutions, QuotaProjects, QuotaStorage}
+var QuotaResources = []string{QuotaExecutions, QuotaProjects, QuotaStorage, QuotaAssets}
 
 // OrganizationQuota is the most of something that an organization, with all that is below it, may have. Without a row it may
 // have any number.
@@ -66,6 +68,12 @@ func (s *Store) SetQuota(ctx context.Context, organizationID, resource string, m
 	}
 	q := OrganizationQuota{OrganizationID: organizationID, Resource: resource, Maximum: *maximum, UpdatedAt: s.Now()}
 	return foreignKeyNotFound(s.writer(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(&q).Error)
+}
+
+// AuditQuota is the line of the audit log for SetQuota.
+func AuditQuota(organizationID, name, resource string, maximum *int64) AuditEntry {
+	return AuditEntry{Action: "quota:update", ResourceKind: "organization", ResourceID: organizationID, ResourceName: name,
+		Detail: map[string]any{"resource": resource, "maximum": maximum}}
 }
 
 // QuotasOf gives what an organization, with all that is below it, has and may have, of every resource.
@@ -119,8 +127,8 @@ func (q *boundQuota) refusal() *problem.Error {
 	switch q.Resource {
 	case QuotaExecutions:
 		return problem.New(problem.LimitReached, "organization '%s' may have no more than %d executions that have not ended: wait for an end, or cancel some", q.Canonical, q.Maximum)
-	case QuotaProjects:
-		return problem.New(problem.LimitReached, "organization '%s' may have no more than %d projects", q.Canonical, q.Maximum)
+	case QuotaProjects, QuotaAssets:
+		return problem.New(problem.LimitReached, "organization '%s' may have no more than %d %s", q.Canonical, q.Maximum, q.Resource)
 	}
 	return problem.New(problem.LimitReached, "organization '%s' may store no more than %d bytes of packages", q.Canonical, q.Maximum)
 }

@@ -16,8 +16,8 @@ func ownerOfExecution(e *Execution) quotaOwner {
 	return quotaOwner{ofExecutionSQL, map[string]any{"project": e.ProjectID, "organization": e.OrganizationID}}
 }
 
-func ownerOfProject(p *Project) quotaOwner {
-	return quotaOwner{"o.id = @organization", map[string]any{"organization": p.OrganizationID}}
+func ownerIs(organizationID string) quotaOwner {
+	return quotaOwner{"o.id = @organization", map[string]any{"organization": organizationID}}
 }
 
 func ownerOfApplication(id string) quotaOwner {
@@ -70,6 +70,9 @@ func (s *Store) used(ctx context.Context, organizationID, resource string) (int6
 		// The literal lets PostgreSQL use the index of open executions.
 		q = `SELECT COUNT(*) FROM executions e WHERE e.status IN ('new','queued','running','waiting') AND e.parent_id = ''
 			AND (e.project_id IN (SELECT p.id FROM projects p WHERE p.organization_id IN (BELOW)) OR e.organization_id IN (BELOW))`
+	case QuotaAssets:
+		// Each asset counts once in this facet, which is written in the transaction that adds it.
+		q = "SELECT CAST(COALESCE(SUM(n), 0) AS bigint) FROM asset_facets WHERE field = 'type' AND organization_id IN (BELOW)"
 	case QuotaProjects:
 		q = "SELECT COUNT(*) FROM projects WHERE organization_id IN (BELOW)"
 	case QuotaStorage:

@@ -115,6 +115,27 @@ func TestS19QuotasAreAtomicUnder64ParallelCalls(t *testing.T) {
 			})
 			require.EqualValues(t, 3, parallel(t, func(n int) error { return create(n + 100) }))
 		})
+		t.Run(QuotaAssets, func(t *testing.T) {
+			organization := newOrganization(t, s, "images", OrganizationTenant, nil).ID
+			setQuota(t, s, organization, QuotaAssets, room)
+			put := func(digests ...int) error {
+				var images []Image
+				for _, n := range digests {
+					images = append(images, Image{Registry: "docker.io", Repository: "library/app", ConfigDigest: fmt.Sprintf("sha256:%064x", n)})
+				}
+				_, err := s.PutImages(t.Context(), organization, images, true)
+				return err
+			}
+			require.EqualValues(t, room/2, parallel(t, func(n int) error { return put(1000+2*n, 1001+2*n) }))
+			require.EqualValues(t, room, usedOf(t, s, organization, QuotaAssets))
+			var there int64
+			require.NoError(t, s.read.Table("assets").Where("organization_id = ?", organization).Count(&there).Error)
+			require.EqualValues(t, room, there)
+			var known []string
+			require.NoError(t, s.read.Table("assets").Where("organization_id = ?", organization).Pluck("config_digest", &known).Error)
+			_, err := s.PutImages(t.Context(), organization, []Image{{Registry: "docker.io", Repository: "library/app", ConfigDigest: known[0], OS: "linux"}}, true)
+			require.NoError(t, err, "what is there can be changed")
+		})
 		t.Run(QuotaStorage, func(t *testing.T) {
 			organization := newOrganization(t, s, "store", OrganizationTenant, nil)
 			setQuota(t, s, organization.ID, QuotaStorage, room*100)
@@ -397,7 +418,7 @@ func TestSetQuotaRefuses(t *testing.T) {
 		one, less := int64(1), int64(-1)
 		o, err := s.OrganizationByCanonical(t.Context(), DefaultOrganization)
 		require.NoError(t, err)
-		require.EqualError(t, s.SetQuota(t.Context(), o.ID, "builds", &one), "invalid input: resource: expected executions, projects, storage")
+		require.EqualError(t, s.SetQuota(t.Context(), o.ID, "builds", &one), "invalid input: resource: expected executions, projects, storage, assets")
 		require.EqualError(t, s.SetQuota(t.Context(), o.ID, QuotaProjects, &less), "invalid input: maximum: must not be less than 0")
 		require.ErrorIs(t, s.SetQuota(t.Context(), NewID(), QuotaProjects, &one), ErrNotFound)
 		require.NoError(t, s.SetQuota(t.Context(), o.ID, QuotaProjects, nil), "there is none already")

@@ -68,6 +68,7 @@ func New(o Options) api.Group {
 		s.historyRows(),
 		s.auditRows(),
 		s.limitRows(),
+		s.quotaRows(),
 		s.waitingRows(),
 		s.notificationRows(),
 		s.deliveryRows(),
@@ -91,7 +92,7 @@ func Surface() *api.Surface {
 // Error is the shape of errors.
 type Error struct {
 	Error struct {
-		// Kind is stable: invalid, unauthenticated, forbidden, not_found, exists, conflict, too_large, too_many, unavailable,
+		// Kind is stable: invalid, unauthenticated, forbidden, not_found, exists, conflict, too_large, too_many, limit_reached, unavailable,
 		// internal.
 		Kind string `json:"kind"`
 		// Message is for people.

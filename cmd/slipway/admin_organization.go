@@ -11,7 +11,7 @@ import (
 
 func (a *admin) organizationCommand() *cobra.Command {
 	c := &cobra.Command{Use: "org", Short: "Manage the tree of organizations"}
-	c.AddCommand(a.organizationCreate(), a.organizationList(), a.organizationMove())
+	c.AddCommand(a.organizationCreate(), a.organizationList(), a.organizationMove(), a.organizationQuota())
 	return c
 }
 
