@@ -62,9 +62,9 @@ func (e *LineError) Unwrap() error { return e.Err }
 // file goes on behind its last batch; a file that was imported to its end is read again from its beginning. Nothing comes
 // twice either way, since the id of an asset is made from its image.
 //
-// Where there is no asset at all yet, indexes are built after the rows.
+// Where there are hardly any assets yet, indexes are built after the rows.
 func (s *Service) Import(ctx context.Context, file io.ReadSeeker, o ImportOptions) (*ImportResult, error) {
-	source, err := sourceOf(file)
+	source, size, err := sourceOf(file)
 	if err != nil {
 		return nil, fmt.Errorf("read the file: %w", err)
 	}
@@ -78,7 +78,7 @@ func (s *Service) Import(ctx context.Context, file io.ReadSeeker, o ImportOption
 	if _, err := file.Seek(state.ByteOffset, io.SeekStart); err != nil {
 		return nil, fmt.Errorf("read the file: %w", err)
 	}
-	if _, err := s.store.BeginFirstAssetImport(ctx); err != nil {
+	if _, err := s.store.BeginAssetImport(ctx, size-state.ByteOffset); err != nil {
 		return nil, err
 	}
 	r := &ImportResult{ResumedAt: state.Lines, Created: state.Created}
@@ -91,21 +91,20 @@ func (s *Service) Import(ctx context.Context, file io.ReadSeeker, o ImportOption
 	return r, err
 }
 
-// sourceOf names a file by its first megabyte and its size.
-func sourceOf(file io.ReadSeeker) (string, error) {
-	size, err := file.Seek(0, io.SeekEnd)
-	if err != nil {
-		return "", err
+// sourceOf names a file by its first megabyte and its size, and gives the size.
+func sourceOf(file io.ReadSeeker) (source string, size int64, err error) {
+	if size, err = file.Seek(0, io.SeekEnd); err != nil {
+		return "", 0, err
 	}
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return "", err
+		return "", 0, err
 	}
 	h := sha256.New()
 	fmt.Fprintf(h, "%d\n", size)
 	if _, err := io.CopyN(h, file, 1<<20); err != nil && err != io.EOF {
-		return "", err
+		return "", 0, err
 	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	return hex.EncodeToString(h.Sum(nil)), size, nil
 }
 
 // parsedBatch is a batch on its way from the reader of lines to the writer of rows.

@@ -73,6 +73,22 @@ func (s *Store) makeAssetIndex(ctx context.Context, x assetIndex) error {
 	})
 }
 
+// An import is a first one where there are hardly any assets and many come. How many come is known by the size of the file.
+const (
+	hardlyAnyAssets = 10_000
+	largeImport     = 16 << 20
+)
+
+// BeginAssetImport takes the indexes of the assets away before a first import, of so many bytes: an index is built quicker than
+// it grows, and what few assets there are can be read without. EndAssetImport makes the indexes again. It says whether it did.
+func (s *Store) BeginAssetImport(ctx context.Context, size int64) (bool, error) {
+	n, err := s.countRows(ctx, "SELECT COUNT(*) FROM (SELECT 1 AS one FROM assets LIMIT ?) x", hardlyAnyAssets+1)
+	if err != nil || n > hardlyAnyAssets || n > 0 && size < largeImport {
+		return false, err
+	}
+	return true, s.dropAssetIndexes(ctx)
+}
+
 // dropAssetIndexes takes the indexes away before a first import.
 func (s *Store) dropAssetIndexes(ctx context.Context) error {
 	for _, x := range s.assetIndexes() {

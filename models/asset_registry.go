@@ -171,13 +171,3 @@ func (s *Store) PutAssetImport(ctx context.Context, a *AssetImport) error {
 	a.UpdatedAt = s.Now()
 	return s.writer(ctx).Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "organization_id"}, {Name: "source"}}, UpdateAll: true}).Create(a).Error
 }
-
-// BeginFirstAssetImport takes the indexes of the assets away where there is no asset at all: an index is built quicker than
-// it grows. It says whether it did; EndAssetImport makes them again.
-func (s *Store) BeginFirstAssetImport(ctx context.Context) (bool, error) {
-	n, err := s.countRows(ctx, "SELECT COUNT(*) FROM (SELECT 1 AS one FROM assets LIMIT 1) x")
-	if err != nil || n > 0 {
-		return false, err
-	}
-	return true, s.dropAssetIndexes(ctx)
-}
