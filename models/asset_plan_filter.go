@@ -93,6 +93,7 @@ func (p *planning) whole(filter rsql.Node) rsql.Node {
 	return allOf(parts)
 }
 
+// comparison rewrites one comparison.
 func (p *planning) comparison(c *rsql.Comparison) rsql.Node {
 	if p.err != nil {
 		return c
@@ -117,76 +118,45 @@ func (p *planning) comparison(c *rsql.Comparison) rsql.Node {
 	if n, ok := p.sorted(c); ok {
 		return n
 	}
-	var values []string
-	pattern := false
-	for _, v := range c.Values {
-		if v.Text == "" {
-			return c // asks for what is empty
-		}
-		pattern = pattern || len(v.Wildcards) > 0 && (c.Operator == rsql.Equal || c.Operator == rsql.NotEqual)
-		values = append(values, v.Text)
-	}
 	switch c.Operator {
 	case rsql.Equal, rsql.NotEqual, rsql.In, rsql.NotIn:
 	default:
 		return c
 	}
-	negative := c.Operator.Negative()
+	if slices.ContainsFunc(c.Values, isEmpty) {
+		return c
+	}
 	switch field {
 	case "type": // there is one
-		return outcome(names(c, AssetTypeContainerImage) == negative)
+		return outcome(names(c, AssetTypeContainerImage) == c.Operator.Negative())
 	case "config_digest", "manifest_digest", "index_digest":
-		if pattern && field == "config_digest" && p.store.dialect == SQLite {
-			return c // is read with the asset
-		}
-		if pattern {
-			return p.digestPattern(c, field[:1], negative)
-		}
-		return p.digests(c, field[:1], values, negative)
+		return p.digest(c, field)
 	case "image_labels":
-		if negative {
-			return c // most assets are without the value: a page of them is found at once
+		if !c.Operator.Negative() { // most assets are without the value: a page of them is found at once
+			return p.imageLabels(c)
 		}
-		return p.imageLabels(c)
 	case "image_tag":
-		if pattern && p.store.dialect == PostgreSQL {
-			return p.imageTags(c, negative)
+		if hasPattern(c) && p.store.dialect == PostgreSQL {
+			return p.imageTags(c)
 		}
-		return c
-	case "repository":
-		// A pattern with three characters in a row is found by the index on the text.
-		if pattern && !p.many && len(matchOf(c.Values[0]).longest()) >= 3 {
-			return c
-		}
-	case "class", "registry", "name", "labels", "tags", "architecture", "os":
-	default:
-		return c
+	case "class", "registry", "repository", "name", "labels", "tags", "architecture", "os":
+		return p.facet(c, field, key)
 	}
-	column := field == "repository" || field == "name"
-	var found []facetValue
-	ok := true
-	switch {
-	case pattern:
-		if found, ok = p.matching(field, key, c.Values[0]); ok && len(found) == 0 {
-			return outcome(!negative)
-		}
-		values = values[:0]
-		for _, f := range found {
-			values = append(values, f.value)
-		}
-		slices.Sort(values) // the same filter is the same SQL
-	case column && !negative:
-		found, ok = p.findExact(field, "", values)
+	return c
+}
+
+// hasPattern says whether a comparison has a value with wildcards. In lists an asterisk is one.
+func hasPattern(c *rsql.Comparison) bool {
+	return (c.Operator == rsql.Equal || c.Operator == rsql.NotEqual) && len(c.Values[0].Wildcards) > 0
+}
+
+// valueTexts gives the values of a comparison as they are written.
+func valueTexts(c *rsql.Comparison) []string {
+	texts := make([]string, len(c.Values))
+	for i, v := range c.Values {
+		texts[i] = v.Text
 	}
-	switch {
-	case !ok:
-		return c
-	case column && !negative:
-		return p.texts(c, found)
-	case column:
-		return compare(c.Field, rsql.NotIn, values)
-	}
-	return p.list(c, field, key, values, negative)
+	return texts
 }
 
 // outcome is a filter that selects nothing, or everything.

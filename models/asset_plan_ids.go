@@ -21,7 +21,7 @@ func (p *planning) imageLabels(c *rsql.Comparison) rsql.Node {
 //
 // A pattern that no index serves reads all assets, by several processes: PostgreSQL does that only for a condition on the
 // row alone, which is that all its tags, as one text, hold a piece of the pattern.
-func (p *planning) imageTags(c *rsql.Comparison, negative bool) rsql.Node {
+func (p *planning) imageTags(c *rsql.Comparison) rsql.Node {
 	where, args, found := imageTagsLike(c.Values[0])
 	if !found {
 		piece := matchOf(c.Values[0]).longest()
@@ -31,7 +31,7 @@ func (p *planning) imageTags(c *rsql.Comparison, negative bool) rsql.Node {
 		where, args = `lower(array_to_string(image_tags, ',') COLLATE "C") LIKE ?`, []any{rsql.ContainsPattern(piece)}
 	}
 	query := "SELECT id::text FROM assets WHERE " + where
-	if !negative {
+	if !c.Operator.Negative() {
 		return p.andIDs(c, query, args)
 	}
 	ids := p.byIDs(c, query, args, true)
@@ -50,15 +50,21 @@ func (p *planning) andIDs(c *rsql.Comparison, query string, args []any) rsql.Nod
 	return ids
 }
 
-// digests turns a comparison of whole digests into one of ids.
-func (p *planning) digests(c *rsql.Comparison, kind string, values []string, negative bool) rsql.Node {
-	in, list := p.store.among("digest", values)
-	return p.byIDs(c, "SELECT "+p.store.idText("asset_id")+" FROM asset_digests WHERE kind = ? AND "+in, []any{kind, list}, negative)
+// digest turns a comparison of digests into one of ids.
+func (p *planning) digest(c *rsql.Comparison, field string) rsql.Node {
+	switch {
+	case !hasPattern(c):
+		in, list := p.store.among("digest", valueTexts(c))
+		return p.byIDs(c, "SELECT "+p.store.idText("asset_id")+" FROM asset_digests WHERE kind = ? AND "+in, []any{field[:1], list}, c.Operator.Negative())
+	case field == "config_digest" && p.store.dialect == SQLite:
+		return c // is read with the asset
+	}
+	return p.digestPattern(c, field[:1])
 }
 
 // digestPattern turns a comparison of digests with a pattern into one of ids, where few match. A pattern that begins
 // with a part of the digest is found by the index.
-func (p *planning) digestPattern(c *rsql.Comparison, kind string, negative bool) rsql.Node {
+func (p *planning) digestPattern(c *rsql.Comparison, kind string) rsql.Node {
 	v := c.Values[0]
 	where, args := p.store.like("digest"), []any{rsql.LikePattern(v)}
 	if start := v.Text[:v.Wildcards[0]]; start != "" {
@@ -68,7 +74,7 @@ func (p *planning) digestPattern(c *rsql.Comparison, kind string, negative bool)
 		where, args = p.holds("digest"), []any{piece, rsql.LikePattern(v)}
 	}
 	where, args = "kind = ? AND "+where, append([]any{kind}, args...)
-	return p.byIDs(c, "SELECT "+p.store.idText("asset_id")+" FROM asset_digests WHERE "+where, args, negative)
+	return p.byIDs(c, "SELECT "+p.store.idText("asset_id")+" FROM asset_digests WHERE "+where, args, c.Operator.Negative())
 }
 
 // holds is the SQL of a text holding a piece of a pattern and matching it, where all rows are read: to look for the piece is

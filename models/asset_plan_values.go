@@ -6,6 +6,42 @@ import (
 	"slipway/internal/rsql"
 )
 
+// facet rewrites a comparison of a field whose values are counted: a pattern becomes the values that match it, and exact values
+// of which hardly any asset has one become ids.
+func (p *planning) facet(c *rsql.Comparison, field, key string) rsql.Node {
+	negative, pattern := c.Operator.Negative(), hasPattern(c)
+	// A pattern with three characters in a row is found by the index on the text.
+	if field == "repository" && pattern && !p.many && len(matchOf(c.Values[0]).longest()) >= 3 {
+		return c
+	}
+	column := field == "repository" || field == "name"
+	var found []facetValue
+	ok := true
+	values := valueTexts(c)
+	switch {
+	case pattern:
+		if found, ok = p.matching(field, key, c.Values[0]); ok && len(found) == 0 {
+			return outcome(!negative)
+		}
+		values = values[:0]
+		for _, f := range found {
+			values = append(values, f.value)
+		}
+		slices.Sort(values) // the same filter is the same SQL
+	case column && !negative:
+		found, ok = p.findExact(field, "", values)
+	}
+	switch {
+	case !ok:
+		return c
+	case column && !negative:
+		return p.texts(c, found)
+	case column:
+		return compare(c.Field, rsql.NotIn, values)
+	}
+	return p.list(c, field, key, values, negative)
+}
+
 // list is a comparison with one of several values.
 func (p *planning) list(c *rsql.Comparison, field, key string, values []string, negative bool) rsql.Node {
 	operator := rsql.In

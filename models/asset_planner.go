@@ -119,11 +119,7 @@ func (p *assetPlanner) inOrder(n rsql.Node) (string, []any, error) {
 			parts = append(parts, c)
 		case c.Operator == rsql.In && (p.sort == "class" || p.sort == "registry" || p.sort == "name"):
 			// An index gives the rows of a list of values in no order.
-			texts := make([]string, len(c.Values))
-			for i, v := range c.Values {
-				texts[i] = v.Text
-			}
-			column := assetSortColumns[p.sort]
+			texts, column := valueTexts(c), assetSortColumns[p.sort]
 			span, spanArgs = span+" AND "+column+" BETWEEN ? AND ?", append(spanArgs, slices.Min(texts), slices.Max(texts))
 		}
 	}
