@@ -15,6 +15,7 @@ import (
 
 	"slipway/internal/engine"
 	"slipway/internal/logs"
+	"slipway/internal/periodic"
 	"slipway/internal/problem"
 	"slipway/internal/runner"
 	"slipway/models"
@@ -276,11 +277,7 @@ func persist(ctx context.Context, f func() error) error {
 		if err == nil || !models.Unavailable(err) {
 			return err
 		}
-		t := time.NewTimer(wait)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
+		if periodic.Pause(ctx, wait) != nil {
 			return err
 		}
 	}

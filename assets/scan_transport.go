@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"slipway/internal/periodic"
 )
 
 // ScanLimits bound what a registry may make a scan do. Zero members have the defaults.
@@ -84,10 +86,8 @@ func (t *boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 			return res, nil
 		}
 		_ = res.Body.Close()
-		select {
-		case <-r.Context().Done():
+		if periodic.Pause(r.Context(), wait) != nil {
 			return nil, r.Context().Err()
-		case <-time.After(wait):
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"slipway/executions"
+	"slipway/internal/periodic"
 	"slipway/internal/problem"
 	"slipway/internal/rsql"
 	"slipway/models"
@@ -183,10 +184,8 @@ func (s *Service) awaitSearch(ctx context.Context, scope Scope, id string) (*mod
 		if time.Now().Add(pause).After(deadline) {
 			return a, nil
 		}
-		select {
-		case <-ctx.Done():
+		if periodic.Pause(ctx, pause) != nil {
 			return nil, ctx.Err()
-		case <-time.After(pause):
 		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"slipway/internal/periodic"
 )
 
 // Bus carries wake-ups between processes: "cancel:ID" to the worker that runs it, "log:ID" to those who follow its log.
@@ -138,7 +140,7 @@ func (b *PostgresBus) listen(ctx context.Context) {
 			return
 		}
 		b.log.Warn("the connection for notifications broke, it is made again", "error", err)
-		pause(ctx, time.Second)
+		_ = periodic.Pause(ctx, time.Second)
 	}
 }
 
@@ -189,7 +191,7 @@ func (b *PostgresBus) send(ctx context.Context) {
 				_ = conn.Close(context.WithoutCancel(ctx))
 				conn = nil
 			}
-			pause(ctx, 200*time.Millisecond)
+			_ = periodic.Pause(ctx, 200*time.Millisecond)
 		}
 		if ctx.Err() != nil {
 			return
@@ -217,14 +219,4 @@ func (b *PostgresBus) collect(ctx context.Context) []string {
 		}
 	}
 	return topics
-}
-
-// pause waits, or returns early when ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
 }

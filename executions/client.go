@@ -16,6 +16,8 @@ import (
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
+
+	"slipway/internal/periodic"
 )
 
 // ConnectOptions say how to reach Temporal.
@@ -106,7 +108,7 @@ func WatchSearchAttributes(ctx context.Context, c client.Client, namespace strin
 				return
 			}
 			l.DebugContext(ctx, "search attributes are not there yet", "error", err)
-			pause(ctx, wait)
+			_ = periodic.Pause(ctx, wait)
 		}
 	}()
 	return ok.Load

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+
+	"slipway/internal/periodic"
 )
 
 // Dialect names the database behind a Store.
@@ -104,10 +106,8 @@ func (s *Store) Tx(ctx context.Context, fn func(tx *Store) error) error {
 		if !isRetryable(err) || ctx.Err() != nil {
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if periodic.Pause(ctx, time.Duration(1<<i)*5*time.Millisecond) != nil {
 			return ctx.Err()
-		case <-time.After(time.Duration(1<<i) * 5 * time.Millisecond):
 		}
 	}
 	return fmt.Errorf("transaction gave up after %d attempts: %w", attempts, err)

@@ -16,6 +16,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"slipway/activities"
+	"slipway/internal/periodic"
 	"slipway/workflows"
 )
 
@@ -239,10 +240,8 @@ func startRetrying(ctx context.Context, w sdk.Worker, l *slog.Logger, queue stri
 			return errors.Join(err, ctx.Err())
 		}
 		l.WarnContext(ctx, "the worker could not start yet, it tries again", "queue", queue, "error", err)
-		select {
-		case <-ctx.Done():
+		if periodic.Pause(ctx, wait) != nil {
 			return errors.Join(fmt.Errorf("start the worker of queue %s: %w", queue, err), ctx.Err())
-		case <-time.After(wait):
 		}
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"slipway/internal/periodic"
 )
 
 // maxAnswer is the most that is read of an answer that is not a package, in bytes.
@@ -177,19 +179,8 @@ func (c *Client) Healthy(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		if pauseErr := pause(ctx, 50*time.Millisecond); pauseErr != nil {
+		if pauseErr := periodic.Pause(ctx, 50*time.Millisecond); pauseErr != nil {
 			return fmt.Errorf("the server is not healthy: %w", err)
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
 	}
 }

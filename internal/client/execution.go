@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"slipway/internal/periodic"
 )
 
 // Ref names one execution by the path under which its surface has it.
@@ -132,7 +134,7 @@ func (c *Client) Watch(ctx context.Context, ref Ref, every time.Duration, seen f
 		if execution.Ended() {
 			return execution, nil
 		}
-		if err := pause(ctx, every); err != nil {
+		if err := periodic.Pause(ctx, every); err != nil {
 			return execution, err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"slipway/internal/logs"
+	"slipway/internal/periodic"
 )
 
 // EventKind says what an Event is about.
@@ -321,7 +322,7 @@ func (c *Client) patiently(ctx context.Context, request func() error, told func(
 		if err := told(err); err != nil {
 			return err
 		}
-		if err := pause(ctx, wait); err != nil {
+		if err := periodic.Pause(ctx, wait); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,8 @@ package client
 import (
 	"context"
 	"time"
+
+	"slipway/internal/periodic"
 )
 
 // FollowStatus is Follow for an execution that has neither a log nor steps, such as a search or a scan of assets: it tells
@@ -27,7 +29,7 @@ func (c *Client) FollowStatus(ctx context.Context, id string, o FollowOptions) (
 		if e.Ended() {
 			return e, nil
 		}
-		if err := pause(ctx, o.Every); err != nil {
+		if err := periodic.Pause(ctx, o.Every); err != nil {
 			return nil, err
 		}
 	}

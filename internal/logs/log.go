@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"slipway/internal/periodic"
 )
 
 const (
@@ -268,9 +270,7 @@ func (l *Log) offer(chunk Chunk) error {
 		if errors.Is(err, ErrRefused) || l.ctx.Err() != nil {
 			return fmt.Errorf("store the log: %w", err)
 		}
-		select {
-		case <-time.After(pause):
-		case <-l.ctx.Done():
+		if periodic.Pause(l.ctx, pause) != nil {
 			return fmt.Errorf("store the log: %w", err)
 		}
 	}

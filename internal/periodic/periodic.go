@@ -1,4 +1,4 @@
-// Package periodic repeats what a process has to look after for as long as it runs.
+// Package periodic repeats what a process has to look after for as long as it runs, and waits between two tries.
 package periodic
 
 import (

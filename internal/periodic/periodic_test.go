@@ -37,3 +37,11 @@ func TestRunAfterTheEnd(t *testing.T) {
 	cancel()
 	Run(ctx, time.Hour, slog.Default(), "", func(context.Context) error { t.Error("a round ran after the end"); return nil })
 }
+
+func TestPause(t *testing.T) {
+	require.NoError(t, Pause(t.Context(), time.Nanosecond))
+	ctx, cancel := context.WithCancelCause(t.Context())
+	gone := errors.New("it is gone")
+	cancel(gone)
+	require.Equal(t, gone, Pause(ctx, time.Hour))
+}

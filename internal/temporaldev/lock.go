@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"slipway/internal/periodic"
 )
 
 // ErrInUse says that another server works in the data folder.
@@ -38,21 +40,9 @@ func lockFolder(ctx context.Context, dir string) (*os.File, error) {
 			file.Close()
 			return nil, fmt.Errorf("temporal server: %s: %w", dir, ErrInUse)
 		}
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
+		if err := periodic.Pause(ctx, 20*time.Millisecond); err != nil {
 			file.Close()
 			return nil, err
 		}
-	}
-}
-
-// pause waits for d, or less when ctx ends; it returns the cause in that case.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
 	}
 }
