@@ -1,9 +1,6 @@
 package api
 
-import (
-	"net/http"
-	"time"
-)
+import "time"
 
 // AttemptLimiter is the limit on wrong passwords for other secrets that can be guessed, such as the keys of consumers.
 type AttemptLimiter struct{ limiter *loginLimiter }
@@ -21,6 +18,3 @@ func NewAttemptLimiter(l LoginLimits, now func() time.Time) *AttemptLimiter {
 func (a *AttemptLimiter) Take(account, address string) (giveBack func(), wait time.Duration) {
 	return a.limiter.take(account, address)
 }
-
-// ConnectionAddress is the caller's address as the connection shows it, of an IPv6 address its network.
-func ConnectionAddress(r *http.Request) string { return connectionAddress(r) }

@@ -81,7 +81,7 @@ func NewAuthenticator(store *models.Store, o AuthenticatorOptions) (*StoreAuthen
 		o.Log = slog.Default()
 	}
 	if o.Address == nil {
-		o.Address = connectionAddress
+		o.Address = ConnectionAddress
 	}
 	a := &StoreAuthenticator{
 		store:    store,

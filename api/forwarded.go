@@ -29,7 +29,7 @@ func ForwardedAddress(proxies []netip.Prefix) func(*http.Request) string {
 	return func(r *http.Request) string {
 		at, ok := remoteAddress(r)
 		if !ok || !trusted(at) {
-			return connectionAddress(r)
+			return ConnectionAddress(r)
 		}
 		hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 		for n := 0; len(hops) > 0 && n < maxForwarded && trusted(at); n++ {
@@ -45,8 +45,8 @@ func ForwardedAddress(proxies []netip.Prefix) func(*http.Request) string {
 	}
 }
 
-// connectionAddress is the caller's address as the connection shows it.
-func connectionAddress(r *http.Request) string {
+// ConnectionAddress is the caller's address as the connection shows it, of an IPv6 address its network.
+func ConnectionAddress(r *http.Request) string {
 	if a, ok := remoteAddress(r); ok {
 		return accountable(a)
 	}

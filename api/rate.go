@@ -35,7 +35,7 @@ func newRates(l RateLimits, addressOf func(*http.Request) string, now func() tim
 		now = time.Now
 	}
 	if addressOf == nil {
-		addressOf = connectionAddress
+		addressOf = ConnectionAddress
 	}
 	return &rates{caller: newBuckets(l.Caller, now), organization: newBuckets(l.Organization, now), address: newBuckets(l.Address, now), addressOf: addressOf}
 }

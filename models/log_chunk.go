@@ -19,7 +19,7 @@ type LogChunk struct {
 // remote worker's POST and the worker itself) try again with the next free number.
 func (s *Store) AppendLogs(ctx context.Context, executionID string, count int, data []byte) (int64, error) {
 	for range 20 {
-		next, err := s.nextLogLine(ctx, executionID)
+		next, err := s.NextLogLine(ctx, executionID)
 		if err != nil {
 			return 0, err
 		}
@@ -38,10 +38,6 @@ func (s *Store) PutLogs(ctx context.Context, executionID string, firstLine int64
 
 // NextLogLine gives the number of the line that would be written next; 0 where there is none yet.
 func (s *Store) NextLogLine(ctx context.Context, executionID string) (int64, error) {
-	return s.nextLogLine(ctx, executionID)
-}
-
-func (s *Store) nextLogLine(ctx context.Context, executionID string) (int64, error) {
 	var c LogChunk
 	err := one(s.writer(ctx).Select("first_line", "count").Where("execution_id = ?", executionID).Order("first_line DESC").Take(&c))
 	if errors.Is(err, ErrNotFound) {

@@ -11,7 +11,7 @@ import (
 
 // LockRelease finds a release and keeps others from changing it until the transaction ends. ErrNotFound.
 func (s *Store) LockRelease(ctx context.Context, applicationID, version string) (*Release, error) {
-	return takeRelease(s.writer(ctx).Model(&Release{}).Clauses(clause.Locking{Strength: "UPDATE"}).
+	return take[Release](s.writer(ctx).Model(&Release{}).Clauses(clause.Locking{Strength: "UPDATE"}).
 		Where("application_id = ? AND version = ?", applicationID, version))
 }
 

@@ -17,13 +17,9 @@ func (s *Store) releasesOf(ctx context.Context, applicationID string) *gorm.DB {
 	return s.reader(ctx).Model(&Release{}).Where("application_id = ?", applicationID)
 }
 
-func takeRelease(q *gorm.DB) (*Release, error) {
-	return take[Release](q)
-}
-
 // ReleaseByID finds a release. ErrNotFound.
 func (s *Store) ReleaseByID(ctx context.Context, id string) (*Release, error) {
-	return takeRelease(s.reader(ctx).Where("id = ?", id))
+	return take[Release](s.reader(ctx).Where("id = ?", id))
 }
 
 // ReleaseByQuery finds the release that a version query asks for: the highest, the highest under a prefix, exactly one
@@ -35,15 +31,15 @@ func (s *Store) ReleaseByQuery(ctx context.Context, applicationID string, q vers
 	case version.Prefix:
 		return s.highestRelease(ctx, applicationID, q.Value)
 	case version.Exact:
-		return takeRelease(s.releasesOf(ctx, applicationID).Where("version = ?", q.Value))
+		return take[Release](s.releasesOf(ctx, applicationID).Where("version = ?", q.Value))
 	}
-	return takeRelease(s.reader(ctx).Model(&Release{}).
+	return take[Release](s.reader(ctx).Model(&Release{}).
 		Where("id = (SELECT release_id FROM release_tags WHERE application_id = ? AND name = ?)", applicationID, q.Value))
 }
 
 // highestRelease finds the highest version below a prefix, which is empty or a version with a dot behind it.
 func (s *Store) highestRelease(ctx context.Context, applicationID, prefix string) (*Release, error) {
-	return takeRelease(s.under(ctx, applicationID, prefix).Order("sort_key DESC, version DESC").Limit(1))
+	return take[Release](s.under(ctx, applicationID, prefix).Order("sort_key DESC, version DESC").Limit(1))
 }
 
 // under narrows to the versions below a prefix by their keys. The text is compared as well: 00.1 has the key of 0.1,
@@ -59,7 +55,7 @@ func (s *Store) under(ctx context.Context, applicationID, prefix string) *gorm.D
 
 // PreviousRelease finds the highest release strictly below a version. ErrNotFound.
 func (s *Store) PreviousRelease(ctx context.Context, applicationID, version string) (*Release, error) {
-	return takeRelease(s.releasesOf(ctx, applicationID).Where("sort_key < ?", versionKey(version)).Order("sort_key DESC, version DESC").Limit(1))
+	return take[Release](s.releasesOf(ctx, applicationID).Where("sort_key < ?", versionKey(version)).Order("sort_key DESC, version DESC").Limit(1))
 }
 
 // NextVersion gives the version that follows those that begin with a prefix; see version.Next, which says the rule.

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -303,7 +304,7 @@ func (r *repository) clone(ctx context.Context, dir, ref string, depth int) erro
 	if err := os.Remove(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("the folder for the source is not empty: %w", err)
 	}
-	query := "?ref=" + queryEscape(ref)
+	query := "?ref=" + url.QueryEscape(ref)
 	if depth > 0 {
 		query += fmt.Sprintf("&depth=%d", depth)
 	}

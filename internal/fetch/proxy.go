@@ -12,15 +12,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
 
 	"slipway/internal/netguard"
 )
-
-func queryEscape(text string) string { return url.QueryEscape(text) }
 
 // proxy is the only way out for git: an HTTP proxy on loopback that checks each address it dials and counts
 // what it carries. Its password keeps other processes of the machine out.

@@ -119,13 +119,13 @@ func (m *Metadata) checkVariables() error {
 		return err
 	}
 	for _, field := range slices.Sorted(maps.Keys(m.Stages)) {
-		if err := m.Stages[field].validate(field); err != nil {
+		if err := m.Stages[field].Validate(field); err != nil {
 			return err
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Errands)) {
 		errand := m.Errands[name]
-		if err := errand.ExecStage.validate("errands." + name); err != nil {
+		if err := errand.ExecStage.Validate("errands." + name); err != nil {
 			return err
 		}
 		if err := validateVariables(errand.Inputs); err != nil {
@@ -164,8 +164,8 @@ func (m *Metadata) checkFiles() error {
 	return nil
 }
 
-// validate refuses a step that says more than once what to run.
-func (s *ExecStage) validate(field string) error {
+// Validate refuses a step that says more than once what to run; field names it in the error. No step is fine.
+func (s *ExecStage) Validate(field string) error {
 	if s == nil {
 		return nil
 	}
@@ -183,9 +183,6 @@ func (s *ExecStage) validate(field string) error {
 	}
 	return nil
 }
-
-// Validate refuses a step of a plan that says more than once what to run.
-func (s *ExecStage) Validate(field string) error { return s.validate(field) }
 
 func validateVariables(variables []*Variable) error {
 	for _, v := range variables {
