@@ -200,7 +200,8 @@ func (p *importProgress) wrote(ctx context.Context, b writtenBatch) error {
 		p.next++
 		p.result.Created, p.result.Updated, p.result.Bad = p.result.Created+b.result.Created, p.result.Updated+b.result.Updated, p.result.Bad+b.bad
 		p.state.ByteOffset, p.state.Lines, p.state.Created, p.state.Finished = b.offset, b.lines, p.result.Created, false
-		if err := p.service.store.PutAssetImport(ctx, p.state); err != nil {
+		// Also of an import that is interrupted just now: its rows are there.
+		if err := p.service.store.PutAssetImport(context.WithoutCancel(ctx), p.state); err != nil {
 			return err
 		}
 		if p.options.Progress != nil {

@@ -2,6 +2,7 @@ package assets
 
 import (
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -77,4 +78,16 @@ func TestImportOfFilesOfOtherSystems(t *testing.T) {
 	require.NoError(t, w.Close())
 	_, err = newService(t, s).Import(t.Context(), strings.NewReader(packed.String()), ImportOptions{OrganizationID: org.ID, SkipBad: true})
 	require.ErrorContains(t, err, "compressed")
+}
+
+// TestImportCountsWhatItWrote: a batch that was written when the import was interrupted is not written again.
+func TestImportCountsWhatItWrote(t *testing.T) {
+	s, org := onSQLite(t)
+	interrupted, cancel := context.WithCancel(t.Context())
+	cancel()
+	p := &importProgress{service: newService(t, s), state: &models.AssetImport{OrganizationID: org.ID, Source: "file"}, result: &ImportResult{}, waiting: map[int]writtenBatch{}}
+	require.NoError(t, p.wrote(interrupted, writtenBatch{parsedBatch{offset: 700, lines: 7}, models.PutResult{Created: 7}}))
+	there, err := s.AssetImportBySource(t.Context(), org.ID, "file")
+	require.NoError(t, err)
+	require.EqualValues(t, 7, there.Lines)
 }

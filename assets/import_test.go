@@ -76,7 +76,7 @@ func TestImportGoesOnAfterAnInterruption(t *testing.T) {
 		require.ErrorIs(t, err, context.Canceled)
 		r, err := service.Import(t.Context(), file, ImportOptions{OrganizationID: org.ID})
 		require.NoError(t, err)
-		require.EqualValues(t, importBatch, r.ResumedAt)
+		require.Contains(t, []int64{importBatch, importBatch + 500}, r.ResumedAt, "the second batch may have been written meanwhile")
 		require.EqualValues(t, importBatch+500, r.Lines)
 		// What was written behind the place where it went on counts as there already.
 		require.GreaterOrEqual(t, r.Created, int64(importBatch))
