@@ -43,6 +43,22 @@ func (c calls) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
+// requireSecondTerms checks that a release which another took the place of is found by what the new one provides and depends
+// on, http and base-v2, and no longer by web and base-v1.
+func requireSecondTerms(t *testing.T, s *inventory.Service) {
+	t.Helper()
+	for name, count := range map[string]int{"web": 0, "http": 1} {
+		list, err := s.Store.ProvidersOf(t.Context(), name, policies.Visible{All: true})
+		require.NoError(t, err)
+		require.Len(t, list, count, name)
+	}
+	for version, count := range map[string]int{"1": 0, "2": 1} {
+		list, err := s.Store.DownstreamOf(t.Context(), "demo", "base", version, policies.Visible{All: true})
+		require.NoError(t, err)
+		require.Len(t, list, count, version)
+	}
+}
+
 // isWhole reads a release with its package and requires that both are of the same try.
 func isWhole(t *testing.T, s *inventory.Service) string {
 	t.Helper()
@@ -82,16 +98,7 @@ func TestForcedPushReplacesTheRelease(t *testing.T) {
 		require.NoError(t, second.Replace(ctx, two, opener(twoArchive)))
 		require.Equal(t, "two", isWhole(t, s))
 		require.Equal(t, 2, events)
-		for name, count := range map[string]int{"web": 0, "http": 1} {
-			list, err := s.Store.ProvidersOf(ctx, name, policies.Visible{All: true})
-			require.NoError(t, err)
-			require.Len(t, list, count, name)
-		}
-		for version, count := range map[string]int{"1": 0, "2": 1} {
-			list, err := s.Store.DownstreamOf(ctx, "demo", "base", version, policies.Visible{All: true})
-			require.NoError(t, err)
-			require.Len(t, list, count, version)
-		}
+		requireSecondTerms(t, s)
 		now, err := s.Find(ctx, "demo", "app", "stable")
 		require.NoError(t, err, "tags stay")
 		require.Equal(t, registered.Release.ID, now.Release.ID)
