@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -183,8 +184,16 @@ func (s *Store) SetLimits(ctx context.Context, kind, subjectID string, l Limits)
 // A deployment draws its ticket for the deployment here too. Otherwise one that has its place could wait for the
 // deployment behind one that waits for the place, and both for ever.
 func (s *Store) takePlace(ctx context.Context, e *Execution, n NewExecution) error {
-	if err := s.lockEnvironment(ctx, e.SubjectID); err != nil {
-		return err
+	d, deploys := n.Definition.(DeploymentDefinition)
+	queues := []string{e.SubjectID}
+	if deploys {
+		queues = append(queues, e.EnvironmentID)
+	}
+	slices.Sort(queues) // as releaseLocks does, or the two would wait for each other
+	for _, id := range queues {
+		if err := s.lockEnvironment(ctx, id); err != nil {
+			return err
+		}
 	}
 	l, err := s.LimitsOf(ctx, e.Kind, e.SubjectID)
 	if err != nil || l.MaxParallel == 0 {
@@ -214,7 +223,7 @@ func (s *Store) takePlace(ctx context.Context, e *Execution, n NewExecution) err
 	if err := s.writer(ctx).Create(&place).Error; err != nil {
 		return err
 	}
-	if d, ok := n.Definition.(DeploymentDefinition); ok {
+	if deploys {
 		return s.QueueForLocks(ctx, e, []string{d.Deployment})
 	}
 	return nil

@@ -151,6 +151,67 @@ func TestS19QuotasAreAtomicUnder64ParallelCalls(t *testing.T) {
 	})
 }
 
+// S19: with everything at once that takes locks (limits on parallel executions, deployments, cancellations of older ones, ends,
+// parts of pipelines), there are never more than the quota says, nobody waits in a ring, and nothing fails.
+func TestS19QuotasUnderMixedLoad(t *testing.T) {
+	for _, busy := range []string{BusyQueue, BusyCancelOlder} {
+		t.Run(busy, func(t *testing.T) { mixedLoad(t, busy) })
+	}
+}
+
+func mixedLoad(t *testing.T, busy string) {
+	const room = 5
+	onBothDatabases(t, func(t *testing.T, s *Store, c *clock) {
+		h := newShop(t, s)
+		h.limit(2, busy)
+		organization := h.project.OrganizationID
+		setQuota(t, s, organization, QuotaExecutions, room)
+		var wg sync.WaitGroup
+		var started, refused, most atomic.Int64
+		for n := range 16 {
+			wg.Go(func() {
+				kind := []string{KindBuild, KindDeployment, KindPipeline}[n%3]
+				for range 12 {
+					e, err := h.trigger(kind, nil)
+					if problem.Is(err, problem.LimitReached) {
+						refused.Add(1)
+						continue
+					}
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					started.Add(1)
+					used, err := s.used(t.Context(), organization, QuotaExecutions)
+					if err != nil {
+						t.Error(err)
+					}
+					for old := most.Load(); used > old && !most.CompareAndSwap(old, used); old = most.Load() {
+					}
+					if kind == KindPipeline {
+						if _, err := h.trigger(KindBuild, e); err != nil {
+							t.Error(err)
+						}
+					}
+					if _, err := s.ClaimExecution(t.Context(), e.ID, "run", changes(kind)); err != nil {
+						t.Error(err)
+					}
+					if _, err := s.FinishExecution(t.Context(), e.ID, StatusOK, ""); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		require.LessOrEqual(t, most.Load(), int64(room))
+		require.Positive(t, started.Load())
+		require.Positive(t, refused.Load())
+		require.EqualValues(t, 16*12, started.Load()+refused.Load())
+		require.Zero(t, usedOf(t, s, organization, QuotaExecutions))
+		require.Zero(t, deadlocks(t, s))
+	})
+}
+
 // uploads are releases and versions of a Composer package that wait for their files.
 type uploads struct {
 	t        *testing.T

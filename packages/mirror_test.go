@@ -205,6 +205,30 @@ func TestMirrorTagsIntoVersions(t *testing.T) {
 	})
 }
 
+// What a quota keeps out is mirrored when there is room: nothing is wrong with its tag.
+func TestMirroringGoesOnAfterAQuota(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, f *fixture) {
+		for _, version := range []string{"v1.0.0", "v1.1.0", "v1.2.0"} {
+			f.repo.Commit("version "+version, map[string]string{"src/Hello.php": "<?php // " + version})
+			f.repo.Git("tag", version)
+		}
+		full := int64(1)
+		set := func(maximum *int64) {
+			require.NoError(t, f.store.SetQuota(t.Context(), f.pkg.OrganizationID, models.QuotaStorage, maximum))
+		}
+		set(&full)
+		result, err := f.mirror()
+		require.NoError(t, err)
+		require.Equal(t, workflows.PackageMirrorResult{Refused: 1}, result)
+		require.Empty(t, f.versions(), "no version without an archive is left")
+		require.Empty(t, f.refused())
+		set(nil)
+		result, err = f.mirror()
+		require.NoError(t, err)
+		require.Equal(t, workflows.PackageMirrorResult{Mirrored: 3}, result)
+	})
+}
+
 func TestWhatIsWrongWithASourceStandsInItsRow(t *testing.T) {
 	onBothDatabases(t, func(t *testing.T, f *fixture) {
 		require.NoError(t, os.RemoveAll(f.repo.Dir))
