@@ -123,23 +123,19 @@ func (s *Store) CreateExecution(ctx context.Context, n NewExecution) (*Execution
 }
 
 // drawNumber gives an execution the next number of its subject. The counter's row is locked until the commit, so that
-// numbers have no gaps. True says that quotas bound it; a part of another execution is bound by none.
+// numbers have no gaps. True says that a quota may bound it; a part of another execution is bound by none.
 func (s *Store) drawNumber(ctx context.Context, e *Execution) (bounded bool, err error) {
 	var drawn struct {
 		Last    int64
 		Bounded bool
 	}
-	q := drawNumberSQL
-	if e.ParentID == "" {
-		q = drawBoundedSQL
-	}
-	if err := s.writer(ctx).Raw(q, map[string]any{"subject": e.SubjectID, "project": e.ProjectID, "organization": e.OrganizationID}).Scan(&drawn).Error; err != nil {
+	if err := s.writer(ctx).Raw(drawNumberSQL, map[string]any{"subject": e.SubjectID}).Scan(&drawn).Error; err != nil {
 		return false, fmt.Errorf("draw a number: %w", err)
 	}
 	if e.Number = drawn.Last; e.Number == 0 {
 		return false, ErrDeleted
 	}
-	return drawn.Bounded, nil
+	return drawn.Bounded && e.ParentID == "", nil
 }
 
 // errNotAtOnce says that one statement does not do: a quota has to be looked at, or the subject is gone.

@@ -59,11 +59,9 @@ func createExecutionSQL(bounded string) string {
 const onCounterSQL = `
 	ON CONFLICT (subject_id) DO UPDATE SET last = execution_counters.last + 1 WHERE execution_counters.last >= 0 RETURNING last`
 
-// drawNumberSQL draws a number, drawBoundedSQL says besides whether a quota bounds the execution. It is not asked for in a
-// statement of its own, since a trigger waits for each.
-const drawNumberSQL = "INSERT INTO execution_counters (subject_id, last) VALUES (@subject, 1)" + onCounterSQL
-
-var drawBoundedSQL = drawNumberSQL + ", " + boundedSQL + " AS bounded"
+// drawNumberSQL draws a number, and says besides whether there are quotas on executions. That is not asked for in a statement
+// of its own, since a trigger waits for each.
+const drawNumberSQL = "INSERT INTO execution_counters (subject_id, last) VALUES (@subject, 1)" + onCounterSQL + ", " + anyBoundSQL + " AS bounded"
 
 const insertExecutionSQL = `
 	INSERT INTO executions (id, kind, project_id, environment_id, organization_id, subject_id, subject_name, number, status, reason, run_id, task_queue, parent_id, parent_phase, parent_step,

@@ -461,16 +461,17 @@ func TestExecutionsWithoutAQuotaAreRecordedAtOnce(t *testing.T) {
 		counted := countStatements(t, s)
 		h.triggered(KindBuild)
 		none := counted()
-		if s.dialect == PostgreSQL {
-			require.Equal(t, 1, none)
-		}
 		setQuota(t, s, other.ID, QuotaExecutions, 1)
 		setQuota(t, s, h.project.OrganizationID, QuotaProjects, 1)
 		counted()
 		h.triggered(KindBuild) // finds out that there is one
 		counted()
 		h.triggered(KindBuild)
-		require.Equal(t, none, counted())
+		if s.dialect == PostgreSQL {
+			require.Equal(t, []int{1, 1}, []int{none, counted()})
+		} else {
+			require.Equal(t, none+1, counted(), "in one process it is a look, and no round trip")
+		}
 	})
 }
 
