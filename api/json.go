@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 	"unicode/utf8"
@@ -76,50 +75,7 @@ func checkTokens(b []byte) error {
 	return nil
 }
 
-func jsonProblem(err error) error {
-	var typ *json.UnmarshalTypeError
-	var syn *json.SyntaxError
-	var p *problem.Error
-	switch {
-	case errors.As(err, &p):
-		return p
-	case errors.As(err, &typ):
-		name := typ.Field
-		if name == "" {
-			name = "body"
-		}
-		return problem.BadField(name, "expected %s, got %s", jsonType(typ.Type.Kind().String()), typ.Value)
-	case errors.As(err, &syn):
-		return problem.New(problem.Invalid, BodyError+": %s at byte %d", syn.Error(), syn.Offset)
-	case strings.HasPrefix(err.Error(), "json: unknown field "):
-		return problem.BadField(strings.Trim(strings.TrimPrefix(err.Error(), "json: unknown field "), `"`), "this member is not known")
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return problem.New(problem.Invalid, BodyError+": the text ends too early")
-	}
-	return problem.Wrap(problem.Invalid, err, "%s", fmt.Sprintf("%s: %s", BodyError, strings.TrimPrefix(err.Error(), "json: ")))
-}
-
-// jsonType names a Go kind as a JSON reader would.
-func jsonType(kind string) string {
-	switch kind {
-	case "struct", "map":
-		return "an object"
-	case "slice", "array":
-		return "an array"
-	case "bool":
-		return "true or false"
-	case "string":
-		return "a string"
-	default:
-		if strings.HasPrefix(kind, "int") || strings.HasPrefix(kind, "uint") {
-			return "a whole number"
-		}
-		if strings.HasPrefix(kind, "float") {
-			return "a number"
-		}
-		return kind
-	}
-}
+func jsonProblem(err error) error { return problem.OfJSON(BodyError, err) }
 
 // cleanText says whether a parameter is text that can be stored and shown.
 func cleanText(t string) bool { return utf8.ValidString(t) && !strings.ContainsRune(t, 0) }

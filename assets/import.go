@@ -367,7 +367,7 @@ func parseImage(line []byte, img *models.Image) error {
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.DisallowUnknownFields()
 	if err := d.Decode(img); err != nil {
-		return fmt.Errorf("expected a JSON object of an image: %w", err)
+		return problem.OfJSON("expected a JSON object of an image", err)
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return errors.New("expected one JSON object on the line")

@@ -80,6 +80,25 @@ func TestImportOfFilesOfOtherSystems(t *testing.T) {
 	require.ErrorContains(t, err, "compressed")
 }
 
+// TestImportSaysWhatIsWrong in the words of JSON, not of Go.
+func TestImportSaysWhatIsWrong(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"size_bytes":"12"}`:                 "size_bytes: expected a whole number, got string",
+		`{"x":1}`:                             "x: this member is not known",
+		`{"registry":`:                        "the text ends too early",
+		`hello`:                               "expected a JSON object of an image",
+		`{"built_at":"yesterday"}`:            `expected a time such as 2026-01-02T03:04:05Z, got yesterday`,
+		`{"document":{"author":7}}`:           "author: expected a string, got number",
+		`{"document":{"history":[7]}}`:        "history",
+		`{"document":{"config":{"cmd":[1]}}}`: "config.cmd: expected a string, got number",
+	} {
+		err := parseImage([]byte(text), &models.Image{})
+		require.ErrorContains(t, err, want)
+		require.NotContains(t, err.Error(), "Go ")
+		require.NotContains(t, err.Error(), "json:")
+	}
+}
+
 // TestImportCountsWhatItWrote: a batch that was written when the import was interrupted is not written again.
 func TestImportCountsWhatItWrote(t *testing.T) {
 	s, org := onSQLite(t)

@@ -450,6 +450,15 @@ func TestRegistriesAreChecked(t *testing.T) {
 		r.OrganizationID = org.ID
 		require.Error(t, s.PutAssetRegistry(t.Context(), &r, nil), "%+v", r)
 	}
+	// A password that nobody would be asked for is a mistake, not a secret.
+	password, none := "s3cret", ""
+	r := models.AssetRegistry{OrganizationID: org.ID, Name: "a", URL: "https://example.com"}
+	require.ErrorContains(t, s.PutAssetRegistry(t.Context(), &r, &password), "username")
+	r.Username = "robot"
+	require.NoError(t, s.PutAssetRegistry(t.Context(), &r, &password))
+	r.Username = ""
+	require.ErrorContains(t, s.PutAssetRegistry(t.Context(), &r, nil), "username")
+	require.NoError(t, s.PutAssetRegistry(t.Context(), &r, &none))
 }
 
 // TestScanTakesMovedTagsAway: an image that no tag points to any more is no longer listed by the registry. What it was

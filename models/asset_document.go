@@ -2,10 +2,13 @@ package models
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"slipway/internal/problem"
 )
 
 // ImageDocument are the attributes of an image that are only shown, by the names of the API.
@@ -96,7 +99,12 @@ func checkDocumentMember(name string, value json.RawMessage) string {
 	into := map[string]any{"author": &d.Author, "variant": &d.Variant, "os_version": &d.OSVersion, "os_features": &d.OSFeatures, "config": &d.Config, "root_fs": &d.RootFS,
 		"history": &d.History, "inferred_base_images": &images}[name]
 	if err := json.Unmarshal(value, into); err != nil {
-		return fmt.Sprintf("expected %s as the API has it: %v", name, err)
+		var p *problem.Error
+		if errors.As(problem.OfJSON(name, err), &p) && len(p.Fields) > 0 {
+			at := strings.TrimSuffix(name+"."+p.Fields[0].Name, ".body")
+			return at + ": " + p.Fields[0].Message
+		}
+		return name + ": expected what the API has there"
 	}
 	if len(d.History) > MaxImageHistory || len(d.RootFS.DiffIDs) > MaxImageDiffIDs {
 		return fmt.Sprintf("expected at most %d entries of history and %d diff_ids", MaxImageHistory, MaxImageDiffIDs)

@@ -81,6 +81,9 @@ func (s *Store) PutAssetRegistry(ctx context.Context, r *AssetRegistry, password
 				return err
 			}
 		}
+		if len(r.SealedPassword) > 0 && r.Username == "" {
+			return problem.BadField("username", "expected the user whose password it is; an empty password takes it away")
+		}
 		return created(tx.writer(ctx).Clauses(clause.OnConflict{Columns: []clause.Column{{Name: "id"}}, UpdateAll: true}).Create(r))
 	})
 }
