@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -128,4 +129,21 @@ func (p ProjectScope) Resource(kind, id string) Resource {
 // Resource describes a thing of the organization to the policy.
 func (o OrganizationScope) Resource(kind, id string) Resource {
 	return Resource{Resource: policies.Resource{Kind: kind, ID: id, Scopes: o.Scopes}}
+}
+
+// MissingResource is a thing that is not there, of a kind.
+func MissingResource(kind string) Resource {
+	return Resource{Resource: policies.Resource{Kind: kind}, Missing: true}
+}
+
+// OnOrganization resolves {organization}: an id or a canonical.
+func (s *Scopes) OnOrganization(r *Request) (Resource, error) {
+	o, err := s.Organization(r.HTTP.Context(), r.Param("organization"))
+	if errors.Is(err, models.ErrNotFound) {
+		return MissingResource("organization"), nil
+	}
+	if err != nil {
+		return Resource{}, err
+	}
+	return o.Resource("organization", o.ID), nil
 }

@@ -38,7 +38,7 @@ const ownBase = "/api/v1/slipway/organizations/{organization}/"
 func OwnRows(o OwnOptions) []api.Row {
 	s := &own{o}
 	may := func(action string) api.Permission {
-		return api.Permission{Action: action, On: s.organization, ReadAction: "asset:read"}
+		return api.Permission{Action: action, On: s.Scopes.OnOrganization, ReadAction: "asset:read"}
 	}
 	registry := ownBase + "asset-registries/{registry}"
 	return []api.Row{
@@ -61,17 +61,6 @@ func OwnRows(o OwnOptions) []api.Row {
 		{Method: http.MethodPost, Path: ownBase + "assets/", Operation: "reportAssets", Summary: "Report images that a build has pushed.",
 			Permission: may("asset:report"), Handler: api.Handle(s.report), MaxBody: 16 << 20},
 	}
-}
-
-func (s *own) organization(r *api.Request) (api.Resource, error) {
-	o, err := s.Scopes.Organization(r.HTTP.Context(), r.Param("organization"))
-	if errors.Is(err, models.ErrNotFound) {
-		return api.Resource{Resource: policies.Resource{Kind: "organization"}, Missing: true}, nil
-	}
-	if err != nil {
-		return api.Resource{}, err
-	}
-	return o.Resource("organization", o.ID), nil
 }
 
 type ofOrganization struct {

@@ -13,7 +13,6 @@ import (
 	"slipway/api"
 	"slipway/assets"
 	"slipway/models"
-	"slipway/policies"
 )
 
 // scope is one of the three places of the operations.
@@ -88,7 +87,7 @@ func (s *surface) scopeRows(in scope, h handlers) []api.Row {
 // a tenant would show more than an org.
 func (s *surface) organization(in scope) api.Resolver {
 	return func(r *api.Request) (api.Resource, error) {
-		missing := api.Resource{Resource: policies.Resource{Kind: in.kind}, Missing: true}
+		missing := api.MissingResource(in.kind)
 		id, ok := canonicalUUID(r.Param(in.param))
 		if !ok {
 			return missing, nil

@@ -16,7 +16,6 @@ import (
 	"slipway/executions"
 	"slipway/internal/problem"
 	"slipway/models"
-	"slipway/policies"
 )
 
 // Executions decides confirmations and follows logs. *executions.Service is one.
@@ -142,7 +141,7 @@ func (s *surface) onExecution(r *api.Request) (api.Resource, error) {
 func resource(p api.ProjectScope, err error, kind, id string) (api.Resource, error) {
 	if err != nil {
 		if problem.Is(err, problem.NotFound) || isNotFound(err) {
-			return api.Resource{Resource: policies.Resource{Kind: kind}, Missing: true}, nil
+			return api.MissingResource(kind), nil
 		}
 		return api.Resource{}, err
 	}

@@ -2,12 +2,10 @@ package own
 
 import (
 	"context"
-	"errors"
 	"net/http"
 
 	"slipway/api"
 	"slipway/models"
-	"slipway/policies"
 )
 
 // Quota is what an organization has of something, with all that is below it, and how much it may have.
@@ -29,7 +27,7 @@ type QuotaBody struct {
 func (s *surface) quotaRows() []api.Row {
 	const quotas = base + "organizations/{organization}/quotas/"
 	may := func(action string) api.Permission {
-		return api.Permission{Action: action, On: s.onOrganization, ReadAction: "quota:read"}
+		return api.Permission{Action: action, On: s.Scopes.OnOrganization, ReadAction: "quota:read"}
 	}
 	return []api.Row{
 		{Method: http.MethodGet, Path: quotas, Operation: "listQuotas", Summary: "List what an organization has and may have.",
@@ -41,18 +39,6 @@ func (s *surface) quotaRows() []api.Row {
 		{Method: http.MethodDelete, Path: quotas + "{resource}", Operation: "deleteQuota", Summary: "Let an organization have any number of something.",
 			Permission: may("quota:update"), Handler: api.Handle(func(ctx context.Context, r *ofQuota) ([]Quota, error) { return s.setQuota(ctx, r, nil) })},
 	}
-}
-
-// onOrganization resolves {organization}: an id or a canonical.
-func (s *surface) onOrganization(r *api.Request) (api.Resource, error) {
-	o, err := s.Scopes.Organization(r.HTTP.Context(), r.Param("organization"))
-	if errors.Is(err, models.ErrNotFound) {
-		return api.Resource{Resource: policies.Resource{Kind: "organization"}, Missing: true}, nil
-	}
-	if err != nil {
-		return api.Resource{}, err
-	}
-	return o.Resource("organization", o.ID), nil
 }
 
 type ofOrganization struct {

@@ -40,7 +40,7 @@ func (s *surface) of(action, kind string, find func(ctx context.Context, id int6
 				break
 			}
 		}
-		missing := api.Resource{Resource: policies.Resource{Kind: kind}, Missing: true}
+		missing := api.MissingResource(kind)
 		id, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || id <= 0 {
 			return missing, nil //nolint:nilerr // what is no number is nobody's id

@@ -33,7 +33,7 @@ func (s *surface) in(action string) api.Permission {
 func (s *surface) onNamespace(r *api.Request) (api.Resource, error) {
 	n, err := s.Store.NamespaceByName(r.HTTP.Context(), r.Param("namespace"))
 	if errors.Is(err, models.ErrNotFound) {
-		return api.Resource{Resource: policies.Resource{Kind: "namespace"}, Missing: true}, nil
+		return api.MissingResource("namespace"), nil
 	}
 	if err != nil {
 		return api.Resource{}, err

@@ -26,7 +26,7 @@ type (
 func (s *surface) onProject(r *api.Request) (api.Resource, error) {
 	p, err := s.Scopes.Project(r.HTTP.Context(), r.Param("project"))
 	if errors.Is(err, models.ErrNotFound) {
-		return api.Resource{Resource: policies.Resource{Kind: "project"}, Missing: true}, nil
+		return api.MissingResource("project"), nil
 	}
 	if err != nil {
 		return api.Resource{}, err
