@@ -128,12 +128,13 @@ func TestS24EveryChangeIsAudited(t *testing.T) {
 	olga.delete("/api/v1/slipway/tokens/" + olga.post("/api/v1/slipway/tokens/", map[string]any{"name": "t"}).object()["id"].(string)).ok()
 	olga.delete("/api/v1/state/shop/environments/dev/").ok()
 	olga.delete("/api/v1/state/shop/").ok()
+	k.as("admin").put(quotasPath+"projects", map[string]any{"maximum": 7}).ok()
 
 	var all []map[string]any
 	k.as("admin").get("/api/v1/slipway/audit/?page_size=1000").into(&all)
 	seen := map[string]bool{}
 	for _, e := range all {
-		if e["action"] == "installation:update" { // an administrator's
+		if e["action"] == "installation:update" || e["action"] == "quota:update" { // an administrator's
 			require.Equal(t, "admin", e["actor_name"])
 		} else {
 			require.Contains(t, []any{"olga", "walter"}, e["actor_name"])
