@@ -132,6 +132,7 @@ func New(o Options) (*Server, error) {
 		}
 	}
 	e.GET("/ready", gin.WrapF(s.readiness))
+	e.HEAD("/ready", gin.WrapF(s.readiness))
 	e.NoRoute(func(c *gin.Context) { s.notFound(c.Writer, c.Request) })
 	s.engine = e
 	return s, nil

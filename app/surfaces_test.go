@@ -209,6 +209,7 @@ func TestHeadIsAnsweredForEveryGet(t *testing.T) {
 		}
 	}
 	require.Greater(t, good, 60)
+	require.Equal(t, 200, s.send("HEAD", "/ready", "", "").status)
 	require.ElementsMatch(t, []string{
 		"logout", "redeemToken", // their GET changes something
 		"getBuildLogs", "realTimeBuildLogs", "getDeploymentJobLogs", "realTimeDeploymentJobLogs", "followExecution", "exportProjectAuditLog", // streams
