@@ -9,7 +9,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc64"
 	"io"
+	"strconv"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -64,16 +66,13 @@ func (e *LineError) Unwrap() error { return e.Err }
 //
 // Where there are hardly any assets yet, indexes are built after the rows.
 func (s *Service) Import(ctx context.Context, file io.ReadSeeker, o ImportOptions) (*ImportResult, error) {
-	source, size, err := sourceOf(file)
+	size, err := file.Seek(0, io.SeekEnd)
 	if err != nil {
 		return nil, fmt.Errorf("read the file: %w", err)
 	}
-	state, err := s.store.AssetImportBySource(ctx, o.OrganizationID, source)
-	if err != nil && !errors.Is(err, models.ErrNotFound) {
+	state, err := s.importState(ctx, file, o.OrganizationID)
+	if err != nil {
 		return nil, err
-	}
-	if state == nil || state.Finished {
-		state = &models.AssetImport{OrganizationID: o.OrganizationID, Source: source}
 	}
 	if _, err := file.Seek(state.ByteOffset, io.SeekStart); err != nil {
 		return nil, fmt.Errorf("read the file: %w", err)
@@ -91,27 +90,66 @@ func (s *Service) Import(ctx context.Context, file io.ReadSeeker, o ImportOption
 	return r, err
 }
 
-// sourceOf names a file by its first megabyte and its size, and gives the size.
-func sourceOf(file io.ReadSeeker) (source string, size int64, err error) {
-	if size, err = file.Seek(0, io.SeekEnd); err != nil {
-		return "", 0, err
+// importState says how far an earlier import of a file into an organization came, nowhere where there was none.
+func (s *Service) importState(ctx context.Context, file io.ReadSeeker, organizationID string) (*models.AssetImport, error) {
+	source, err := sourceOf(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the file: %w", err)
 	}
+	state, err := s.store.AssetImportBySource(ctx, organizationID, source)
+	if err != nil && !errors.Is(err, models.ErrNotFound) {
+		return nil, err
+	}
+	if err == nil && !state.Finished {
+		same, err := hasChecksum(file, state.ByteOffset, state.Checksum)
+		if err != nil {
+			return nil, fmt.Errorf("read the file: %w", err)
+		}
+		if same {
+			return state, nil
+		}
+	}
+	return &models.AssetImport{OrganizationID: organizationID, Source: source}, nil
+}
+
+// sourceOf names a file by its first megabyte. What follows may be mended, or added to, before an import goes on.
+func sourceOf(file io.ReadSeeker) (string, error) {
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return "", 0, err
+		return "", err
 	}
 	h := sha256.New()
-	fmt.Fprintf(h, "%d\n", size)
 	if _, err := io.CopyN(h, file, 1<<20); err != nil && err != io.EOF {
-		return "", 0, err
+		return "", err
 	}
-	return hex.EncodeToString(h.Sum(nil)), size, nil
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// checksums is the table of the checksum that files are known by. It is one that can be asked for after each line.
+var checksums = crc64.MakeTable(crc64.ECMA)
+
+func checksumText(sum uint64) string { return strconv.FormatUint(sum, 16) }
+
+// hasChecksum says whether a file has a checksum up to an offset.
+func hasChecksum(file io.ReadSeeker, offset int64, checksum string) (bool, error) {
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return false, err
+	}
+	h := crc64.New(checksums)
+	if _, err := io.CopyN(h, file, offset); err != nil {
+		if err == io.EOF {
+			err = nil // it is shorter
+		}
+		return false, err
+	}
+	return checksumText(h.Sum64()) == checksum, nil
 }
 
 // parsedBatch is a batch on its way from the reader of lines to the writer of rows.
 type parsedBatch struct {
 	number int // from 0
 	images []models.Image
-	offset int64 // behind its last line
+	offset int64  // behind its last line
+	sum    uint64 // the checksum of the file up to there
 	lines  int64
 	bad    int64
 	err    error // ends the import behind the images
@@ -129,7 +167,7 @@ func (s *Service) importLines(ctx context.Context, file io.Reader, o ImportOptio
 	// The reader must not be in the file any more when this returns: it is the caller's. The group waits for it.
 	g.Go(func() error {
 		defer close(batches)
-		parseLines(writing, file, o, state.ByteOffset, state.Lines, func(b parsedBatch) bool {
+		parseLines(writing, file, o, state, func(b parsedBatch) bool {
 			if flying.begin(writing, b) != nil {
 				return false
 			}
@@ -199,7 +237,8 @@ func (p *importProgress) wrote(ctx context.Context, b writtenBatch) error {
 		delete(p.waiting, p.next)
 		p.next++
 		p.result.Created, p.result.Updated, p.result.Bad = p.result.Created+b.result.Created, p.result.Updated+b.result.Updated, p.result.Bad+b.bad
-		p.state.ByteOffset, p.state.Lines, p.state.Created, p.state.Finished = b.offset, b.lines, p.result.Created, false
+		p.state.ByteOffset, p.state.Checksum, p.state.Lines = b.offset, checksumText(b.sum), b.lines
+		p.state.Created, p.state.Finished = p.result.Created, false
 		// Also of an import that is interrupted just now: its rows are there.
 		if err := p.service.store.PutAssetImport(context.WithoutCancel(ctx), p.state); err != nil {
 			return err
@@ -263,20 +302,28 @@ func (f *importFlight) end(number int) {
 	delete(f.batches, number)
 }
 
-// parseLines gives the lines of a file to put in batches until the file or ctx ends, or put says false.
-func parseLines(ctx context.Context, file io.Reader, o ImportOptions, offset, lines int64, put func(parsedBatch) bool) {
+// parseLines gives the lines of a file, from where an import is, to put in batches until the file or ctx ends, or put says
+// false.
+func parseLines(ctx context.Context, file io.Reader, o ImportOptions, from *models.AssetImport, put func(parsedBatch) bool) {
 	in := bufio.NewReaderSize(file, 1<<20)
-	b := parsedBatch{offset: offset, lines: lines}
-	begun := offset
+	b := parsedBatch{offset: from.ByteOffset, lines: from.Lines}
+	if from.Checksum != "" {
+		b.sum, b.err = strconv.ParseUint(from.Checksum, 16, 64)
+	}
+	if b.err != nil {
+		put(b)
+		return
+	}
+	begun := b.offset
 	send := func() bool {
 		if !put(b) {
 			return false
 		}
 		begun = b.offset
-		b = parsedBatch{number: b.number + 1, offset: b.offset, lines: b.lines}
+		b = parsedBatch{number: b.number + 1, offset: b.offset, sum: b.sum, lines: b.lines}
 		return true
 	}
-	if head, _ := in.Peek(4); offset == 0 {
+	if head, _ := in.Peek(4); begun == 0 {
 		if tool := packedBy(head); tool != "" {
 			b.err = fmt.Errorf("the file is compressed: unpack it with %s first", tool)
 			send()
@@ -284,7 +331,7 @@ func parseLines(ctx context.Context, file io.Reader, o ImportOptions, offset, li
 		}
 	}
 	for ctx.Err() == nil {
-		line, n, err := readLine(in)
+		line, n, sum, err := readLine(in, b.sum)
 		if err == io.EOF && n == 0 {
 			break
 		}
@@ -308,7 +355,7 @@ func parseLines(ctx context.Context, file io.Reader, o ImportOptions, offset, li
 			return
 		}
 		b.lines++
-		b.offset += n
+		b.offset, b.sum = b.offset+n, sum
 		switch {
 		case err != nil:
 			b.bad++
@@ -339,13 +386,13 @@ func packedBy(head []byte) string {
 
 var errLongLine = fmt.Errorf("the line is over the limit of %d bytes", maxImportLine)
 
-// readLine reads a line and gives it without its end, with the number of bytes that it takes. Of one that is too long,
-// which is errLongLine, it keeps nothing.
-func readLine(in *bufio.Reader) (line []byte, n int64, err error) {
+// readLine reads a line and gives it without its end, with the number of bytes that it takes and the checksum of the file
+// behind it, which sum is before it. Of one that is too long, which is errLongLine, it keeps nothing.
+func readLine(in *bufio.Reader, sum uint64) (line []byte, n int64, _ uint64, err error) {
 	for {
 		var part []byte
 		part, err = in.ReadSlice('\n')
-		n += int64(len(part))
+		n, sum = n+int64(len(part)), crc64.Update(sum, checksums, part)
 		if n <= maxImportLine {
 			line = append(line, part...)
 		}
@@ -354,9 +401,9 @@ func readLine(in *bufio.Reader) (line []byte, n int64, err error) {
 		}
 	}
 	if n > maxImportLine && (err == nil || err == io.EOF) {
-		return nil, n, errLongLine
+		return nil, n, sum, errLongLine
 	}
-	return bytes.TrimSpace(line), n, err
+	return bytes.TrimSpace(line), n, sum, err
 }
 
 // parseImage reads one line. An empty one is no image.

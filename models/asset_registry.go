@@ -155,9 +155,11 @@ func (s *Store) ListAssetScans(ctx context.Context, registryID string, limit int
 // AssetImport is how far the import of a file is, so that it can go on after an interruption.
 type AssetImport struct {
 	OrganizationID string `gorm:"primaryKey"`
-	// Source tells files apart: a hash of the file's beginning and its size.
+	// Source tells files apart: a hash of the file's beginning.
 	Source     string `gorm:"primaryKey"`
 	ByteOffset int64
+	// Checksum is that of the file up to ByteOffset: a file of the same beginning may differ in what follows.
+	Checksum string
 	Lines      int64
 	Created    int64
 	Finished   bool

@@ -31,6 +31,7 @@ var migrations = []*gormigrate.Migration{
 	migration0014State,
 	migration0015AssetIndexes,
 	migration0016Quotas,
+	migration0017ImportChecksum,
 }
 
 // Migrate brings the database to the newest schema. Several processes may call it at once: on PostgreSQL an advisory
