@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -14,9 +15,11 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/stretchr/testify/require"
 
+	"slipway/internal/rsql"
 	"slipway/models"
 )
 
@@ -258,4 +261,61 @@ func TestS13ScanStaysWithHTTPS(t *testing.T) {
 	_, err = (&boundedTransport{next: http.DefaultTransport, limits: ScanLimits{}.withDefaults(), secure: true}).RoundTrip(redirected) //nolint:bodyclose // there is none
 	require.ErrorContains(t, err, "https")
 	require.Zero(t, clear.Load())
+}
+
+// TestScanOfImagesThatSayTooMuch: tools put whole bills of materials into labels and scripts into the history. What is too
+// long or cannot be stored is left out, and the image is there.
+func TestScanOfImagesThatSayTooMuch(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *models.Store, org *models.Organization) {
+		address := startRegistry(t, nil)
+		change := func(tag string, change func(c *v1.ConfigFile)) string {
+			img, err := random.Image(100, 1)
+			require.NoError(t, err)
+			c, err := img.ConfigFile()
+			require.NoError(t, err)
+			c = c.DeepCopy()
+			c.Architecture, c.OS, c.Author = "amd64", "linux", "ada"
+			change(c)
+			img, err = mutate.ConfigFile(img, c)
+			require.NoError(t, err)
+			pushImage(t, address, "big:"+tag, img)
+			return "big@" + configOf(t, img)
+		}
+		long := strings.Repeat("x", 100<<10)
+		labels := change("labels", func(c *v1.ConfigFile) {
+			c.Config.Labels = map[string]string{"bom": long, "nul": "a\x00b", "": "empty", "good": "yes", strings.Repeat("k", 2000): "long key"}
+		})
+		history := change("history", func(c *v1.ConfigFile) {
+			c.History = slices.Repeat([]v1.History{{CreatedBy: long}}, 20)
+			c.Config.User = "root"
+		})
+		everything := change("everything", func(c *v1.ConfigFile) {
+			c.History = slices.Repeat([]v1.History{{CreatedBy: long}}, 20)
+			c.Config.Env = slices.Repeat([]string{long}, 20)
+		})
+		platform := change("platform", func(c *v1.ConfigFile) { c.Architecture, c.OS = "a\nb", long })
+		ports := change("ports", func(c *v1.ConfigFile) {
+			c.Config.ExposedPorts = map[string]struct{}{"8080": {}, "53/udp": {}, "80/TCP": {}, "1-5/tcp": {}, "$PORT": {}, "9/sctp": {}}
+		})
+		require.NoError(t, (&Scanner{Store: s, Network: loopback}).Scan(t.Context(), models.NewID(), putRegistry(t, s, org, address), nil))
+		found := assetsOf(t, s, org)
+		require.Len(t, found, 5)
+		list, err := s.ListAssets(t.Context(), models.AssetQuery{Organizations: []string{org.ID}, Filter: mustParse(t, "image_labels.good==yes;image_labels.bom==''"), Limit: 10})
+		require.NoError(t, err)
+		require.Len(t, list.Assets, 1)
+		require.Equal(t, found[labels].ID, list.Assets[0].ID)
+		require.NotContains(t, string(found[history].Document), "created_by")
+		require.Contains(t, string(found[history].Document), `"user":"root"`)
+		require.Contains(t, string(found[everything].Document), `"author":"ada"`)
+		require.Less(t, len(found[everything].Document), 10_000)
+		require.Empty(t, found[platform].Architecture+found[platform].OS)
+		require.Contains(t, string(found[ports].Document), `"exposed_ports":["53/udp","80/tcp","8080/tcp"]`)
+	})
+}
+
+func mustParse(t *testing.T, filter string) rsql.Node {
+	t.Helper()
+	n, err := rsql.Parse(filter)
+	require.NoError(t, err)
+	return n
 }

@@ -29,7 +29,7 @@ const (
 	MaxAssetImageTags = 20 // of more the newest are kept, and their number
 	MaxAssetDigests   = 100
 	maxAssetName      = 256
-	maxAssetDocument  = 1 << 20
+	MaxImageDocument  = 1 << 20 // bytes
 )
 
 // Asset is a container image as lists show it. The JSON members are written through to answers as they are.
@@ -112,6 +112,14 @@ func IsRepository(text string) bool {
 // IsImageTag says that a text can be an image tag.
 func IsImageTag(text string) bool { return imageTagPattern.MatchString(text) }
 
+// IsPlatform says that a text can be kept as an architecture or an operating system.
+func IsPlatform(text string) bool { return len(text) <= 64 && plainText(text) }
+
+// IsImageLabel says that a label of an image can be kept.
+func IsImageLabel(key, value string) bool {
+	return len(key) <= 1024 && len(value) <= 64<<10 && storable(key) && storable(value)
+}
+
 // CheckAssetLabel says what is wrong with a label, or "".
 func CheckAssetLabel(label string) string {
 	if len(label) < 1 || len(label) > 40 || !labelPattern.MatchString(label) {
@@ -165,7 +173,7 @@ func (i *Image) Check() error {
 		}
 	}
 	for name, t := range map[string]string{"architecture": i.Architecture, "os": i.OS} {
-		if len(t) > 64 || !plainText(t) {
+		if !IsPlatform(t) {
 			bad(name, "expected text of at most 64 characters")
 		}
 	}
@@ -177,7 +185,7 @@ func (i *Image) Check() error {
 	}
 	i.checkLabels(bad)
 	for k, v := range i.ImageLabels {
-		if len(k) > 1024 || len(v) > 64<<10 || !storable(k) || !storable(v) {
+		if !IsImageLabel(k, v) {
 			bad("image_labels", "expected keys of at most 1 KiB and values of at most 64 KiB of text without NUL")
 			break
 		}

@@ -65,7 +65,7 @@ var documentMembers = []string{"author", "variant", "os_version", "os_features",
 // spaces between its own nor any of them twice or null. Else wrong says what is wrong with it.
 func checkDocument(document json.RawMessage) (kept json.RawMessage, wrong string) {
 	var members map[string]json.RawMessage
-	if len(document) > maxAssetDocument || !storable(string(document)) || json.Unmarshal(document, &members) != nil || members == nil {
+	if len(document) > MaxImageDocument || !storable(string(document)) || json.Unmarshal(document, &members) != nil || members == nil {
 		return nil, "expected a JSON object of at most 1 MiB"
 	}
 	size := len("{")
