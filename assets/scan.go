@@ -44,6 +44,8 @@ type scan struct {
 	puller   *remote.Puller
 	state    *models.AssetScan
 	progress func(models.AssetScan)
+	// kept is how much is kept of the images of the repository that is being read.
+	kept int64
 }
 
 // Scan reads all repositories of a registry, or those that it names, and writes their images as assets. A scan that was
@@ -261,6 +263,7 @@ func (s *scan) repository(ctx context.Context, repository string) error {
 // imagesOf reads the images that tags point to, by the digests of their configs. An error says why it left the rest.
 func (s *scan) imagesOf(ctx context.Context, repo name.Repository, tags []string) (map[string]*models.Image, error) {
 	images := map[string]*models.Image{}
+	s.kept = 0
 	manifests := map[string][]string{} // manifest or index digest -> config digests
 	inRow := 0
 	for _, tag := range tags {

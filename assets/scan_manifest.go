@@ -109,6 +109,9 @@ func (r *manifestReader) image(d *remote.Descriptor, in []string) error {
 		if err != nil {
 			return err
 		}
+		if r.kept += keptOf(&read); r.kept > r.limits.Kept {
+			return fmt.Errorf("the images of the repository say more of themselves than can be kept: %w of %d bytes", errLimit, r.limits.Kept)
+		}
 		found = &read
 		r.images[c] = found
 	}
@@ -125,4 +128,13 @@ func (r *manifestReader) image(d *remote.Descriptor, in []string) error {
 		r.configs = append(r.configs, c)
 	}
 	return nil
+}
+
+// keptOf is about how much memory an image takes: what it says of itself can be long.
+func keptOf(img *models.Image) int64 {
+	n := int64(len(img.Document))
+	for k, v := range img.ImageLabels {
+		n += int64(len(k) + len(v))
+	}
+	return n
 }

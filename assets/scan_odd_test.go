@@ -319,3 +319,19 @@ func mustParse(t *testing.T, filter string) rsql.Node {
 	require.NoError(t, err)
 	return n
 }
+
+// TestScanTakesBoundedMemory: the images of a repository are kept until it is read, so they may say so much of themselves
+// together and no more. The others are read.
+func TestScanTakesBoundedMemory(t *testing.T) {
+	s, org := onSQLite(t)
+	address := startRegistry(t, nil)
+	for i := range 6 {
+		push(t, address, fmt.Sprintf("team/api:%d", i), map[string]string{"bom": strings.Repeat("x", 20<<10)})
+	}
+	push(t, address, "team/web:1", nil)
+	err := (&Scanner{Store: s, Network: loopback, Limits: ScanLimits{Kept: 100 << 10, Failures: 3}}).Scan(t.Context(), models.NewID(), putRegistry(t, s, org, address), nil)
+	var failed *ScanError
+	require.ErrorAs(t, err, &failed)
+	require.Contains(t, failed.Reason, "over the limit of 102400 bytes")
+	require.Len(t, assetsOf(t, s, org), 2+1, "each has its label twice: in its attributes and to be found by")
+}

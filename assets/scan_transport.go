@@ -20,6 +20,8 @@ type ScanLimits struct {
 	Repositories, Tags, Pages int
 	// Response is the size of one answer in bytes, Total that of all answers of a scan.
 	Response, Total int64
+	// Kept is how much is kept of the images of one repository until it is read, in bytes.
+	Kept int64
 	// Request is the time for one request with its answer.
 	Request time.Duration
 	// Repository is the time for one repository, and for the list of them.
@@ -44,6 +46,9 @@ func (l ScanLimits) withDefaults() ScanLimits {
 	}
 	if l.Total == 0 {
 		l.Total = 16 << 30
+	}
+	if l.Kept == 0 {
+		l.Kept = 256 << 20
 	}
 	if l.Request == 0 {
 		l.Request = time.Minute
