@@ -80,6 +80,12 @@ func TestAssetScanScheduleOnTemporal(t *testing.T) {
 	require.NoError(t, err)
 	fire(2)
 	require.Len(t, scans(), 3)
+	// One that a quota has no room for is skipped, too: Temporal would try it again and again.
+	require.NoError(t, s.client.GetWorkflow(ctx, scans()[0].ID, "").Get(ctx, &out))
+	none := int64(0)
+	require.NoError(t, s.store.SetQuota(ctx, s.org.ID, models.QuotaExecutions, &none))
+	fire(3)
+	require.Len(t, scans(), 3)
 
 	require.NoError(t, handle.Delete(ctx))
 	require.NoError(t, plans.Synchronize(ctx))

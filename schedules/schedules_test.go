@@ -217,6 +217,17 @@ func TestWhatCannotBeTriggeredFailsWithTheReason(t *testing.T) {
 		require.NoError(t, err)
 		require.False(t, now.Paused, "it may be enabled again")
 
+		x.build.Disabled = false
+		require.NoError(t, x.store.UpdateBuild(ctx, x.build, models.BuildSecrets{}))
+		none := int64(0)
+		require.NoError(t, x.store.SetQuota(ctx, x.project.OrganizationID, models.QuotaExecutions, &none))
+		x.fire(c, 1)
+		require.Equal(t, "organization 'default' may have no more than 0 executions that have not ended: wait for an end, or cancel some", x.runs(c)[1].Reason)
+		now, err = x.store.ScheduleByID(ctx, c.ID)
+		require.NoError(t, err)
+		require.False(t, now.Paused, "there may be room again")
+		require.NoError(t, x.store.SetQuota(ctx, x.project.OrganizationID, models.QuotaExecutions, nil))
+
 		x.pipeline.Phases = []models.PipelinePhase{}
 		require.NoError(t, x.store.UpdatePipeline(ctx, x.pipeline))
 		p := &models.Schedule{ProjectID: x.project.ID, Name: "p", Kind: models.KindPipeline, SubjectID: x.pipeline.ID, SubjectName: "ship", Cron: []string{"@daily"}}
