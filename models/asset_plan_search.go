@@ -44,7 +44,7 @@ func (p *planning) searchPostgres(term string, add func(string, ...any)) {
 		return
 	}
 	if !ok {
-		add("assets.repository LIKE ?", pattern)
+		add(repositoryHolds(term), pattern)
 		add(`lower(assets.registry COLLATE "C") LIKE ?`, pattern)
 		add(`EXISTS (SELECT 1 FROM unnest(assets.labels) AS x(value) WHERE lower(x.value COLLATE "C") LIKE ?)`, pattern)
 		add(`EXISTS (SELECT 1 FROM unnest(assets.tag_lines) AS x(value) WHERE lower(x.value COLLATE "C") LIKE ?)`, pattern)
@@ -65,7 +65,7 @@ func (p *planning) searchPostgres(term string, add func(string, ...any)) {
 	switch {
 	case !inRepositories(term):
 	case !p.many && len(term) >= 3:
-		add("assets.repository LIKE ?", pattern)
+		add(repositoryHolds(term), pattern)
 	default:
 		p.searchRepositories(term, counts["registry"]+counts["labels"]+counts["tags"], add)
 	}
@@ -83,6 +83,15 @@ func (p *planning) searchPostgres(term string, add func(string, ...any)) {
 			add("assets."+column+" && ?::text[]", list)
 		}
 	}
+}
+
+// repositoryHolds is the SQL of a repository holding a term, on PostgreSQL. For a term of less than three characters the trigram
+// index gives all that there is, which PostgreSQL still takes it for where many such terms make it expect next to nothing.
+func repositoryHolds(term string) string {
+	if len(term) < 3 {
+		return "(assets.repository || '') LIKE ?"
+	}
+	return "assets.repository LIKE ?"
 }
 
 // inRepositories says that a term is of characters that repositories are of, and no longer than they are: see Image.Check.
@@ -104,7 +113,7 @@ func (p *planning) mayBeFound(term string) bool {
 func (p *planning) searchRepositories(term string, elsewhere int64, add func(string, ...any)) {
 	pattern := rsql.ContainsPattern(term)
 	if elsewhere > planLimits.manyAssets || !p.many && p.frequent(pattern) {
-		add("assets.repository LIKE ?", pattern)
+		add(repositoryHolds(term), pattern)
 		return
 	}
 	found, ok := p.find(holding(term), "", "repository")
@@ -116,7 +125,7 @@ func (p *planning) searchRepositories(term string, elsewhere int64, add func(str
 	switch {
 	case p.err != nil:
 	case !ok || n > planLimits.manyAssets:
-		add("assets.repository LIKE ?", pattern)
+		add(repositoryHolds(term), pattern)
 	case n > 0:
 		slices.Sort(list)
 		add("assets.repository = ANY(?)", list)
