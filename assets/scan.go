@@ -1,6 +1,7 @@
 package assets
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,8 @@ type Scanner struct {
 	// Network says which addresses may be dialled. Every connection is checked, also those of redirects and token services.
 	Network netguard.Policy
 	Limits  ScanLimits
+	// ProgressEvery is how often a scan says how far it is within a repository; 0 means every two seconds.
+	ProgressEvery time.Duration
 }
 
 // ScanError is the reason why a scan ended before its end, or left something out. Its text is for people and holds no
@@ -44,6 +47,7 @@ type scan struct {
 	puller   *remote.Puller
 	state    *models.AssetScan
 	progress func(models.AssetScan)
+	said     time.Time // when it last said how far it is
 	// kept is how much is kept of the images of the repository that is being read.
 	kept int64
 }
@@ -87,6 +91,7 @@ func (s *Scanner) Scan(ctx context.Context, executionID string, r *models.AssetR
 	} else if err != nil {
 		return err
 	}
+	sc.state.Reading = 0
 	return sc.run(ctx)
 }
 
@@ -135,7 +140,7 @@ func (s *scan) run(ctx context.Context) error {
 		} else if s.state.Failures == before {
 			inRow = 0
 		}
-		s.state.Position, s.state.RepositoriesDone = repository, s.state.RepositoriesDone+1
+		s.state.Position, s.state.RepositoriesDone, s.state.Reading = repository, s.state.RepositoriesDone+1, 0
 		if err := s.save(ctx); err != nil {
 			return err
 		}
@@ -175,6 +180,18 @@ func (s *scan) save(ctx context.Context) error {
 		s.progress(*s.state)
 	}
 	return s.Store.PutAssetScan(ctx, s.state)
+}
+
+// reading says how many images there are so far in the repository that is being read, from time to time.
+func (s *scan) reading(ctx context.Context, images int) error {
+	if time.Since(s.said) < cmp.Or(s.ProgressEvery, 2*time.Second) {
+		return nil
+	}
+	s.said, s.state.Reading = time.Now(), int64(images)
+	if err := s.save(ctx); err != nil && ctx.Err() == nil {
+		return &storeError{err}
+	}
+	return nil
 }
 
 // storeError is an error of the database, not of the registry.
@@ -271,6 +288,9 @@ func (s *scan) imagesOf(ctx context.Context, repo name.Repository, tags []string
 			return images, fmt.Errorf("not read to its end within %s", s.limits.Repository)
 		}
 		configs, err := s.tagged(ctx, repo.Tag(tag), manifests, images)
+		if err := s.reading(ctx, len(images)); err != nil {
+			return images, err
+		}
 		for _, c := range configs {
 			images[c].ImageTags = append(images[c].ImageTags, tag)
 		}

@@ -335,3 +335,23 @@ func TestScanTakesBoundedMemory(t *testing.T) {
 	require.Contains(t, failed.Reason, "over the limit of 102400 bytes")
 	require.Len(t, assetsOf(t, s, org), 2+1, "each has its label twice: in its attributes and to be found by")
 }
+
+// TestScanSaysHowFarItIsInARepository: one of thousands of tags may be the only one.
+func TestScanSaysHowFarItIsInARepository(t *testing.T) {
+	onBothDatabases(t, func(t *testing.T, s *models.Store, org *models.Organization) {
+		address := startRegistry(t, nil)
+		for i := range 3 {
+			push(t, address, fmt.Sprintf("team/api:%d", i), nil)
+		}
+		id := models.NewID()
+		var said, stored [][2]int64
+		require.NoError(t, (&Scanner{Store: s, Network: loopback, ProgressEvery: 1}).Scan(t.Context(), id, putRegistry(t, s, org, address), func(p models.AssetScan) {
+			said = append(said, [2]int64{p.Images, p.Reading})
+			if there, err := s.AssetScanByID(t.Context(), id); err == nil {
+				stored = append(stored, [2]int64{there.Images, there.Reading})
+			}
+		}))
+		require.Equal(t, [][2]int64{{0, 0}, {0, 1}, {0, 2}, {0, 3}, {3, 0}}, said)
+		require.Equal(t, said[:4], stored, "the one before")
+	})
+}

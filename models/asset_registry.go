@@ -130,6 +130,7 @@ type AssetScan struct {
 	Position                       string
 	Repositories, RepositoriesDone int64
 	Images, Created                int64 // images found; of those, how many are new assets
+	Reading                        int64 // images found so far in the repository that is being read, beside Images
 	Failures                       int64 // repositories and images that could not be read
 	LastFailure                    string
 	UpdatedAt                      time.Time
@@ -159,11 +160,11 @@ type AssetImport struct {
 	Source     string `gorm:"primaryKey"`
 	ByteOffset int64
 	// Checksum is that of the file up to ByteOffset: a file of the same beginning may differ in what follows.
-	Checksum string
-	Lines      int64
-	Created    int64
-	Finished   bool
-	UpdatedAt  time.Time
+	Checksum  string
+	Lines     int64
+	Created   int64
+	Finished  bool
+	UpdatedAt time.Time
 }
 
 // AssetImportBySource finds how far the import of a file is.

@@ -31,6 +31,7 @@ var migrations = []*gormigrate.Migration{
 	migration0014State,
 	migration0015AssetIndexes,
 	migration0016Quotas,
+	migration0017ScanProgress,
 	migration0017ImportChecksum,
 }
 

@@ -223,7 +223,7 @@ func (s *own) startScan(ctx context.Context, q *ofRegistry) (Scan, error) {
 func scanOf(e *models.Execution, p *models.AssetScan) Scan {
 	out := Scan{ID: e.ID, Status: string(e.Status), Reason: e.Reason, CreatedAt: e.CreatedAt, FinishedAt: e.FinishedAt}
 	if p != nil {
-		out.Repositories, out.RepositoriesDone, out.Images, out.Created = p.Repositories, p.RepositoriesDone, p.Images, p.Created
+		out.Repositories, out.RepositoriesDone, out.Images, out.Created = p.Repositories, p.RepositoriesDone, p.Images+p.Reading, p.Created
 		out.Failures, out.LastFailure = p.Failures, p.LastFailure
 	}
 	return out

@@ -155,7 +155,7 @@ func (a *assetsCommand) scanCommand() *cobra.Command {
 		err = (&assets.Scanner{Store: s, Network: network}).Scan(c.Context(), id, r, func(p models.AssetScan) {
 			last = p
 			bar.total = p.Repositories
-			bar.show(p.RepositoriesDone, fmt.Sprintf("%d of %d repositories, %d images", p.RepositoriesDone, p.Repositories, p.Images))
+			bar.show(p.RepositoriesDone, fmt.Sprintf("%d of %d repositories, %d images", p.RepositoriesDone, p.Repositories, p.Images+p.Reading))
 		})
 		bar.end()
 		fmt.Fprintf(c.OutOrStdout(), "scan %s: %d of %d repositories, %d images, %d assets created, %d failures\n", id, last.RepositoriesDone, last.Repositories, last.Images, last.Created, last.Failures)
