@@ -77,10 +77,10 @@ func checkDocument(document json.RawMessage) (kept json.RawMessage, wrong string
 			delete(members, name)
 			continue
 		}
-		if wrong := checkDocumentMember(name, value); wrong != "" {
-			return nil, wrong
-		}
 		size += len(`"":,`) + len(name) + len(value)
+	}
+	if wrong := checkDocumentTypes(document); wrong != "" {
+		return nil, wrong
 	}
 	if size == len(document) || string(document) == "{}" {
 		return document, ""
@@ -92,19 +92,18 @@ func checkDocument(document json.RawMessage) (kept json.RawMessage, wrong string
 	return kept, ""
 }
 
-// checkDocumentMember says what is wrong with the type of a member, or "".
-func checkDocumentMember(name string, value json.RawMessage) string {
-	var d ImageDocument
-	var images []map[string]any
-	into := map[string]any{"author": &d.Author, "variant": &d.Variant, "os_version": &d.OSVersion, "os_features": &d.OSFeatures, "config": &d.Config, "root_fs": &d.RootFS,
-		"history": &d.History, "inferred_base_images": &images}[name]
-	if err := json.Unmarshal(value, into); err != nil {
+// checkDocumentTypes says what is wrong with the types and lengths of a document, or "".
+func checkDocumentTypes(document json.RawMessage) string {
+	var d struct {
+		ImageDocument
+		InferredBaseImages []map[string]json.RawMessage `json:"inferred_base_images"`
+	}
+	if err := json.Unmarshal(document, &d); err != nil {
 		var p *problem.Error
-		if errors.As(problem.OfJSON(name, err), &p) && len(p.Fields) > 0 {
-			at := strings.TrimSuffix(name+"."+p.Fields[0].Name, ".body")
-			return at + ": " + p.Fields[0].Message
+		if errors.As(problem.OfJSON("expected the types of the API", err), &p) && len(p.Fields) > 0 {
+			return p.Fields[0].Name + ": " + p.Fields[0].Message
 		}
-		return name + ": expected what the API has there"
+		return "expected the types of the API"
 	}
 	if len(d.History) > MaxImageHistory || len(d.RootFS.DiffIDs) > MaxImageDiffIDs {
 		return fmt.Sprintf("expected at most %d entries of history and %d diff_ids", MaxImageHistory, MaxImageDiffIDs)
