@@ -32,7 +32,7 @@ var migrations = []*gormigrate.Migration{
 	migration0015AssetIndexes,
 	migration0016Quotas,
 	migration0017ScanProgress,
-	migration0017ImportChecksum,
+	migration0018ImportChecksum,
 }
 
 // Migrate brings the database to the newest schema. Several processes may call it at once: on PostgreSQL an advisory

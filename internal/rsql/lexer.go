@@ -26,14 +26,6 @@ type token struct {
 	wildcards []int
 }
 
-// describe names the token in an error message.
-func (t token) describe() string {
-	if t.kind == tokenEnd {
-		return "the end of the filter"
-	}
-	return excerpt(t.text)
-}
-
 // lexer cuts a filter into tokens, one at a time: what is wrong after the first syntax error must not hide that error.
 type lexer struct {
 	runes []rune

@@ -72,8 +72,11 @@ func (p *parser) advance() (err error) {
 }
 
 func (p *parser) unexpected(expected ...string) error {
-	return &Error{Code: CodeInvalidFilter, Position: p.current.position, Expected: expected,
-		Detail: "unexpected " + p.current.describe()}
+	detail := "unexpected " + excerpt(p.current.text)
+	if p.current.kind == tokenEnd {
+		detail = "the filter ends too early"
+	}
+	return &Error{Code: CodeInvalidFilter, Position: p.current.position, Expected: expected, Detail: detail}
 }
 
 // tooComplex is the error of a limit: what there are more of than the limit allows, at a position.

@@ -15,8 +15,8 @@ func TestParseErrors(t *testing.T) {
 		position int
 		message  string // a part of it
 	}{
-		"empty":                {"", CodeInvalidFilter, 0, `unexpected the end of the filter at position 0, expected a field or "("`},
-		"blank":                {" \t\r\n", CodeInvalidFilter, 4, "the end of the filter"},
+		"empty":                {"", CodeInvalidFilter, 0, `the filter ends too early at position 0, expected a field or "("`},
+		"blank":                {" \t\r\n", CodeInvalidFilter, 4, "the filter ends too early"},
 		"no operator":          {"name", CodeInvalidFilter, 4, "expected ==, !="},
 		"no value":             {"name==", CodeInvalidFilter, 6, `expected a value or "("`},
 		"one equals sign":      {"name=nginx", CodeInvalidFilter, 4, `'=' is not an operator at position 4`},

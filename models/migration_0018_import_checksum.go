@@ -5,10 +5,10 @@ import (
 	"gorm.io/gorm"
 )
 
-// migration0017ImportChecksum makes room for what an import has read of its file. Imports that were interrupted before begin
+// migration0018ImportChecksum makes room for what an import has read of its file. Imports that were interrupted before begin
 // anew.
-var migration0017ImportChecksum = &gormigrate.Migration{
-	ID: "0017_import_checksum",
+var migration0018ImportChecksum = &gormigrate.Migration{
+	ID: "0018_import_checksum",
 	Migrate: func(tx *gorm.DB) error {
 		return tx.Exec("ALTER TABLE asset_imports ADD COLUMN checksum VARCHAR(16) NOT NULL DEFAULT ''").Error
 	},
