@@ -132,8 +132,8 @@ func (w *assetWalk) walk(rows int) (whole bool, err error) {
 		if len(w.page.Assets) > w.query.Limit {
 			return true, nil
 		}
-		if len(w.ranges) == 1 && w.plan.inOrder == "" {
-			return false, nil // all there is, of which mostly there is more
+		if len(w.ranges) == 1 && (w.plan.inOrder == "" || len(w.page.Assets) >= w.query.Limit/5) {
+			return false, nil // mostly there is more
 		}
 		walked, err := w.store.countRows(w.ctx, "SELECT COUNT(*) FROM (SELECT 1 AS one"+ordered, append(args, rows)...)
 		if err != nil || walked >= int64(rows) {

@@ -24,7 +24,7 @@ func (p *planning) search(term string) (string, []any) {
 	switch {
 	case p.store.dialect == PostgreSQL:
 		p.searchPostgres(term, add)
-	case !p.many || p.mayBeFound(term):
+	case p.mayBeFound(term):
 		add(p.store.like("assets.search_text"), rsql.ContainsPattern(term))
 	}
 	p.searchDigests(term, add)
@@ -101,11 +101,20 @@ func inRepositories(term string) bool {
 	})
 }
 
-// mayBeFound says whether any value holds a term.
+// mayBeFound says whether any value holds a term: there are far fewer of them than assets.
 func (p *planning) mayBeFound(term string) bool {
-	found, ok := p.find(holding(term), "", "registry", "repository", "labels", "tags")
-	p.values += len(found) // they are not written into the filter
-	return !ok || len(found) > 0
+	if p.many {
+		found, ok := p.find(holding(term), "", "registry", "repository", "labels", "tags")
+		p.values += len(found) // they are not written into the filter
+		return !ok || len(found) > 0
+	}
+	if p.err != nil || p.lookups <= 0 {
+		return true
+	}
+	p.lookups--
+	in, list := p.store.among("organization_id", p.query.Organizations)
+	where := in + " AND field IN ('registry', 'repository', 'labels', 'tags') AND " + p.store.like("folded")
+	return len(ask(p, scanNumber, "SELECT 1 FROM asset_facets WHERE "+where+" LIMIT 1", list, rsql.ContainsPattern(term))) > 0
 }
 
 // searchRepositories adds the repositories with a term that is too short for their index, or one of many. elsewhere is how

@@ -211,10 +211,9 @@ func (c *compiler) typed(t Type, value any) expression {
 // array tests the elements of an array.
 func (c *compiler) array(source Source, tests tests, negative bool) expression {
 	from, element := c.writer.elements(source)
-	anyElement := raw("EXISTS (SELECT 1 FROM " + from + ")")
 	var list []expression
 	if tests.empty {
-		list = append(list, concat(raw("NOT "), anyElement))
+		list = append(list, concat(raw("NOT "), c.writer.filled(source)))
 	}
 	if len(tests.exact) > 0 && len(tests.patterns) == 0 {
 		if contains, ok := c.writer.contains(source, tests.exact); ok {
@@ -228,7 +227,11 @@ func (c *compiler) array(source Source, tests tests, negative bool) expression {
 			folded = operand(rows.Folded)
 		}
 		test := c.scalar(operand(element), folded, Array, tests.withoutEmpty(), false)
-		list = append(list, concat(raw("EXISTS (SELECT 1 FROM "+from+" AND "), test, raw(")")))
+		test = concat(raw("EXISTS (SELECT 1 FROM "+from+" AND "), test, raw(")"))
+		if may, ok := c.mayMatch(source, "", tests); ok {
+			test = onlyIf(may, test)
+		}
+		list = append(list, test)
 	}
 	if negative {
 		return concat(raw("NOT "), parenthesized(anyOf(list)))
@@ -253,8 +256,33 @@ func (c *compiler) member(source JSONObject, key string, tests tests, negative b
 			return has
 		}
 	}
+	if tests.empty && len(tests.exact)+len(tests.patterns) == 0 {
+		if filled, ok := c.writer.filledMember(source, key); ok {
+			if negative {
+				return filled
+			}
+			return concat(raw("NOT "), filled)
+		}
+	}
 	value := c.writer.member(source, key)
-	return c.scalar(value, c.writer.fold(value), Object, tests, negative)
+	folded := c.writer.fold(value)
+	may, ok := c.mayMatch(source, key, tests)
+	if !ok {
+		return c.scalar(value, folded, Object, tests, negative)
+	}
+	match := neverNull(onlyIf(may, c.scalar(value, folded, Object, tests, false)), negative)
+	if negative {
+		return concat(raw("NOT "), parenthesized(match))
+	}
+	return match
+}
+
+// mayMatch is the writer's test for the pattern of a comparison, if it has one.
+func (c *compiler) mayMatch(source Source, key string, t tests) (expression, bool) {
+	if len(t.patterns) != 1 || len(t.exact) > 0 || t.empty {
+		return expression{}, false
+	}
+	return c.writer.mayMatch(source, key, t.patterns[0])
 }
 
 // wholeObject tests an object without a key: only whether it is empty, for which empty is the test.

@@ -32,11 +32,19 @@ type writer interface {
 	id(value any) expression
 	// elements gives what follows FROM for the texts of an array, ending in a condition, and the name of the element.
 	elements(source Source) (from, element string)
+	// filled tests whether an array has any text.
+	filled(source Source) expression
+	// mayMatch tests whether a text of an array, or of an object under a key, could match a pattern, without looking at each, or
+	// gives false if the source has no such test. It may be NULL where the source is.
+	mayMatch(source Source, key, pattern string) (expression, bool)
 	// contains tests whether an array holds one of the texts without looking at each element, or gives false if the
 	// source has no such test. It may be NULL where the array is.
 	contains(source Source, texts []any) (expression, bool)
 	// member is the text of an object under a key, or NULL.
 	member(source JSONObject, key string) expression
+	// filledMember tests whether an object has any text but "" under a key, or gives false if there is no test but to look at
+	// it. It is never NULL.
+	filledMember(source JSONObject, key string) (expression, bool)
 	// hasMember tests whether an object holds one of the texts under a key, or gives false if there is no such test. It
 	// may be NULL where the object is.
 	hasMember(source JSONObject, key string, texts []any) (expression, bool)

@@ -40,6 +40,13 @@ func (postgresWriter) elements(source Source) (from, element string) {
 	return "", ""
 }
 
+func (w postgresWriter) filled(source Source) expression {
+	from, _ := w.elements(source)
+	return raw("EXISTS (SELECT 1 FROM " + from + ")")
+}
+
+func (postgresWriter) mayMatch(Source, string, string) (expression, bool) { return expression{}, false }
+
 func (postgresWriter) contains(source Source, texts []any) (expression, bool) {
 	switch source := source.(type) {
 	case TextArray:
@@ -53,6 +60,8 @@ func (postgresWriter) contains(source Source, texts []any) (expression, bool) {
 func (postgresWriter) member(source JSONObject, key string) expression {
 	return concat(raw("(("+source.Expr+") ->> "), bound(key), raw("::text)"))
 }
+
+func (postgresWriter) filledMember(JSONObject, string) (expression, bool) { return expression{}, false }
 
 func (postgresWriter) hasMember(source JSONObject, key string, texts []any) (expression, bool) {
 	return containsDocument(source.Expr, texts, func(text any) any { return map[string]any{key: text} }), true

@@ -27,6 +27,34 @@ func (sqliteWriter) elements(source Source) (from, element string) {
 	return "", ""
 }
 
+// filled looks for a quotation mark, without which JSON has no text.
+func (w sqliteWriter) filled(source Source) expression {
+	if array, ok := source.(JSONArray); ok {
+		return hasText(array.Expr)
+	}
+	from, _ := w.elements(source)
+	return raw("EXISTS (SELECT 1 FROM " + from + ")")
+}
+
+func hasText(expr string) expression { return raw(`COALESCE(instr(` + expr + `, '"'), 0) > 0`) }
+
+// mayMatch matches the text of the whole array or object, where the texts that are looked for stand in it as they are.
+func (w sqliteWriter) mayMatch(source Source, key, pattern string) (expression, bool) {
+	if !plainInJSON(strings.NewReplacer(`\%`, "%", `\_`, "_").Replace(pattern)) || !plainInJSON(key) {
+		return expression{}, false
+	}
+	switch source := source.(type) {
+	case JSONArray:
+		if pattern == "%" {
+			return hasText(source.Expr), true
+		}
+		return w.like(w.fold(raw(source.Expr)), `%"`+pattern+`"%`), true
+	case JSONObject:
+		return w.like(w.fold(raw(source.Expr)), `%"`+escapeLike(Fold(key))+`":"`+pattern+`"%`), true
+	}
+	return expression{}, false
+}
+
 // contains looks for each text, in quotes, in the text of the array before it reads the array: to read the JSON of every
 // row costs several times as much as all else.
 func (w sqliteWriter) contains(source Source, texts []any) (expression, bool) {
@@ -79,6 +107,16 @@ func (sqliteWriter) member(source JSONObject, key string) expression {
 		") AS member WHERE member.type = 'text' AND member.key = "), bound(key), raw(" LIMIT 1)"))
 }
 
+// filledMember looks for the key with the beginning of its text. Within a text quotation marks are escaped, so that only a key
+// stands between two bare ones.
+func (sqliteWriter) filledMember(source JSONObject, key string) (expression, bool) {
+	if !plainInJSON(key) {
+		return expression{}, false
+	}
+	start := `"` + key + `":"`
+	return concat(raw("COALESCE(instr("+source.Expr+", "), bound(start), raw(") > 0 AND instr("+source.Expr+", "), bound(start+`"`), raw(") = 0, 0)")), true
+}
+
 // hasMember looks for the key and the text together, as contains does.
 func (w sqliteWriter) hasMember(source JSONObject, key string, texts []any) (expression, bool) {
 	if !plainInJSON(key) {
@@ -92,5 +130,5 @@ func (w sqliteWriter) hasMember(source JSONObject, key string, texts []any) (exp
 }
 
 func (sqliteWriter) emptyObject(source JSONObject) expression {
-	return raw("NOT EXISTS (SELECT 1 FROM json_each(" + source.Expr + ") AS member WHERE member.key IS NOT NULL)")
+	return concat(raw("NOT "), hasText(source.Expr))
 }
