@@ -1,6 +1,7 @@
 package models
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -22,7 +23,11 @@ var (
 func (p *planning) node(n rsql.Node) rsql.Node {
 	switch n := n.(type) {
 	case rsql.And:
-		return allOf(p.nodes(n))
+		planned := allOf(p.nodes(n))
+		if parts, ok := planned.(rsql.And); ok && p.store.dialect == SQLite { // it tries them in their order
+			slices.SortStableFunc(parts, func(a, b rsql.Node) int { return cmp.Compare(tables(a), tables(b)) })
+		}
+		return planned
 	case rsql.Or:
 		return oneOf(p.nodes(n))
 	case *rsql.Comparison:
@@ -39,19 +44,39 @@ func (p *planning) nodes(list []rsql.Node) []rsql.Node {
 	return planned
 }
 
-// allOf joins parts that must all be met, without those that say nothing: what is left may say where the list begins.
-func allOf(parts []rsql.Node) rsql.Node {
-	if slices.Contains(parts, rsql.Node(never)) {
+// tables is how many comparisons of a filter look into another table than that of the assets.
+func tables(n rsql.Node) int {
+	count := 0
+	for c := range rsql.Comparisons(n) {
+		switch field, _, _ := strings.Cut(c.Field, "."); field {
+		case "manifest_digest", "index_digest", "image_labels":
+			count++
+		}
+	}
+	return count
+}
+
+// allOf joins parts that must all be met, and those of groups of such, without those that say nothing: what is left may say
+// where the list begins.
+func allOf(list []rsql.Node) rsql.Node {
+	if slices.Contains(list, rsql.Node(never)) {
 		return never
 	}
-	parts = slices.DeleteFunc(parts, func(n rsql.Node) bool { return n == always })
+	var parts rsql.And
+	for _, n := range list {
+		if group, ok := n.(rsql.And); ok {
+			parts = append(parts, group...)
+		} else if n != always {
+			parts = append(parts, n)
+		}
+	}
 	switch len(parts) {
 	case 0:
 		return always
 	case 1:
 		return parts[0]
 	}
-	return rsql.And(parts)
+	return parts
 }
 
 // oneOf joins parts of which one must be met, without those that nothing meets.
