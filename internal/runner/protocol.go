@@ -89,7 +89,7 @@ func (c *descriptorConn) Read(p []byte) (int, error) {
 			}
 		}
 	}
-	return n, err
+	return max(n, 0), err // it is -1 where the connection was reset
 }
 
 // take returns the next n descriptors that arrived, or nil if there are fewer.
