@@ -170,13 +170,11 @@ func (s *Store) firstFacets(ctx context.Context, q FacetQuery) ([]FacetValue, bo
 
 // facetSource is the SQL that gives key, value and n.
 func (s *Store) facetSource(ctx context.Context, q FacetQuery) (string, []any, error) {
+	if c, ok := q.Filter.(*rsql.Comparison); ok && c.Operator.Negative() {
+		return s.restSource(ctx, q, c)
+	}
 	if q.Filter != nil {
-		where, args, err := s.assetCondition(ctx, AssetQuery{Organizations: q.Organizations, Filter: q.Filter})
-		if err != nil {
-			return "", nil, err
-		}
-		from, value := s.groupSource(q.Field)
-		return "SELECT '' AS key, " + value + " AS value, COUNT(*) AS n FROM " + from + " WHERE " + where + " AND " + value + " IS NOT NULL AND " + value + " <> '' GROUP BY " + value, args, nil
+		return s.countedSource(ctx, q, q.Filter)
 	}
 	in, list := s.among("organization_id", q.Organizations)
 	where, args, value := s.facetCondition(q)
@@ -185,6 +183,30 @@ func (s *Store) facetSource(ctx context.Context, q FacetQuery) (string, []any, e
 		group = "key"
 	}
 	return "SELECT key, " + value + " AS value, CAST(SUM(n) AS bigint) AS n FROM asset_facets WHERE " + in + " AND " + where + " GROUP BY " + group, append([]any{list}, args...), nil
+}
+
+// countedSource counts the values of what a filter selects.
+func (s *Store) countedSource(ctx context.Context, q FacetQuery, filter rsql.Node) (string, []any, error) {
+	where, args, err := s.assetCondition(ctx, AssetQuery{Organizations: q.Organizations, Filter: filter})
+	if err != nil {
+		return "", nil, err
+	}
+	from, value := s.groupSource(q.Field)
+	return "SELECT '' AS key, " + value + " AS value, COUNT(*) AS n FROM " + from + " WHERE " + where + " AND " + value + " IS NOT NULL AND " + value + " <> '' GROUP BY " + value, args, nil
+}
+
+// restSource takes what a comparison excludes away from the counts that are kept: mostly that is little, and what is left would
+// have to be sorted.
+func (s *Store) restSource(ctx context.Context, q FacetQuery, c *rsql.Comparison) (string, []any, error) {
+	excluded := *c
+	excluded.Operator = c.Operator.Complement()
+	counted, args, err := s.countedSource(ctx, q, &excluded)
+	if err != nil {
+		return "", nil, err
+	}
+	in, list := s.among("organization_id", q.Organizations)
+	return "SELECT '' AS key, a.value AS value, a.n - COALESCE(b.n, 0) AS n FROM (SELECT value, CAST(SUM(n) AS bigint) AS n FROM asset_facets WHERE " + in + " AND field = ? AND value <> '' GROUP BY value) a" +
+		" LEFT JOIN (" + counted + ") b ON b.value = a.value WHERE a.n > COALESCE(b.n, 0)", append([]any{list, q.Field}, args...), nil
 }
 
 // facetCondition selects the counts of a field in any organization. value is the SQL of what is asked for.

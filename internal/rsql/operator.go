@@ -39,6 +39,11 @@ func (o Operator) takesList() bool { return o == In || o == NotIn }
 // Negative tells whether the operator is the complement of another: != of ==, =out= of =in=.
 func (o Operator) Negative() bool { return o == NotEqual || o == NotIn }
 
+// Complement gives the operator that holds for all that this one does not hold for; == and its like alone have one.
+func (o Operator) Complement() Operator {
+	return map[Operator]Operator{Equal: NotEqual, NotEqual: Equal, In: NotIn, NotIn: In}[o]
+}
+
 // orders tells whether the operator compares by order.
 func (o Operator) orders() bool {
 	return o == Less || o == LessOrEqual || o == Greater || o == GreaterOrEqual

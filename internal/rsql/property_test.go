@@ -75,7 +75,7 @@ func TestNotEqualIsTheComplement(t *testing.T) {
 				}
 				found := db.where(t, compiled(t, fields, c, db.dialect))
 				positive := *c
-				positive.Operator = map[Operator]Operator{NotEqual: Equal, NotIn: In}[c.Operator]
+				positive.Operator = c.Operator.Complement()
 				found = append(found, db.where(t, compiled(t, fields, &positive, db.dialect))...)
 				slices.Sort(found)
 				want := make([]int, len(assets))
