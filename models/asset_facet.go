@@ -205,8 +205,8 @@ func (s *Store) restSource(ctx context.Context, q FacetQuery, c *rsql.Comparison
 		return "", nil, err
 	}
 	in, list := s.among("organization_id", q.Organizations)
-	return "SELECT '' AS key, a.value AS value, a.n - COALESCE(b.n, 0) AS n FROM (SELECT value, CAST(SUM(n) AS bigint) AS n FROM asset_facets WHERE " + in + " AND field = ? AND value <> '' GROUP BY value) a" +
-		" LEFT JOIN (" + counted + ") b ON b.value = a.value WHERE a.n > COALESCE(b.n, 0)", append([]any{list, q.Field}, args...), nil
+	return "SELECT '' AS key, value, CAST(SUM(n) AS bigint) AS n FROM (SELECT value, n FROM asset_facets WHERE " + in + " AND field = ? AND value <> '' UNION ALL SELECT value, -n FROM (" + counted +
+		") c) u GROUP BY value HAVING SUM(n) > 0", append([]any{list, q.Field}, args...), nil
 }
 
 // facetCondition selects the counts of a field in any organization. value is the SQL of what is asked for.
