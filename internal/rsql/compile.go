@@ -213,7 +213,11 @@ func (c *compiler) array(source Source, tests tests, negative bool) expression {
 	from, element := c.writer.elements(source)
 	var list []expression
 	if tests.empty {
-		list = append(list, concat(raw("NOT "), c.writer.filled(source)))
+		filled, ok := c.writer.filled(source)
+		if !ok {
+			filled = raw("EXISTS (SELECT 1 FROM " + from + ")")
+		}
+		list = append(list, concat(raw("NOT "), filled))
 	}
 	if len(tests.exact) > 0 && len(tests.patterns) == 0 {
 		if contains, ok := c.writer.contains(source, tests.exact); ok {

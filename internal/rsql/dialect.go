@@ -32,8 +32,8 @@ type writer interface {
 	id(value any) expression
 	// elements gives what follows FROM for the texts of an array, ending in a condition, and the name of the element.
 	elements(source Source) (from, element string)
-	// filled tests whether an array has any text.
-	filled(source Source) expression
+	// filled tests whether an array has any text, or gives false if there is no test but to look for one.
+	filled(source Source) (expression, bool)
 	// mayMatch tests whether a text of an array, or of an object under a key, could match a pattern, without looking at each, or
 	// gives false if the source has no such test. It may be NULL where the source is.
 	mayMatch(source Source, key, pattern string) (expression, bool)

@@ -40,10 +40,7 @@ func (postgresWriter) elements(source Source) (from, element string) {
 	return "", ""
 }
 
-func (w postgresWriter) filled(source Source) expression {
-	from, _ := w.elements(source)
-	return raw("EXISTS (SELECT 1 FROM " + from + ")")
-}
+func (postgresWriter) filled(Source) (expression, bool) { return expression{}, false }
 
 func (postgresWriter) mayMatch(Source, string, string) (expression, bool) { return expression{}, false }
 

@@ -28,12 +28,9 @@ func (sqliteWriter) elements(source Source) (from, element string) {
 }
 
 // filled looks for a quotation mark, without which JSON has no text.
-func (w sqliteWriter) filled(source Source) expression {
-	if array, ok := source.(JSONArray); ok {
-		return hasText(array.Expr)
-	}
-	from, _ := w.elements(source)
-	return raw("EXISTS (SELECT 1 FROM " + from + ")")
+func (sqliteWriter) filled(source Source) (expression, bool) {
+	array, ok := source.(JSONArray)
+	return hasText(array.Expr), ok
 }
 
 func hasText(expr string) expression { return raw(`COALESCE(instr(` + expr + `, '"'), 0) > 0`) }
