@@ -3,6 +3,7 @@ package models
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -169,12 +170,13 @@ func (s *Store) maxPlannedValues() int {
 
 // hasAlternatives says whether a filter joins comparisons by or.
 func hasAlternatives(n rsql.Node) bool {
-	all, required := 0, 0
-	for range rsql.Comparisons(n) {
-		all++
+	return length(rsql.Comparisons(n)) > length(rsql.Required(n))
+}
+
+func length(list iter.Seq[*rsql.Comparison]) int {
+	n := 0
+	for range list {
+		n++
 	}
-	for range rsql.Required(n) {
-		required++
-	}
-	return all > required
+	return n
 }

@@ -38,11 +38,7 @@ func (s *Store) endInTime(ctx context.Context, q AssetQuery, plan assetPlan) ass
 	if s.dialect != SQLite || plan.filter == "" {
 		return plan
 	}
-	comparisons := 0
-	for range rsql.Comparisons(q.Filter) {
-		comparisons++
-	}
-	if deadline, ok := ctx.Deadline(); ok && comparisons > fewComparisons {
+	if deadline, ok := ctx.Deadline(); ok && length(rsql.Comparisons(q.Filter)) > fewComparisons {
 		plan.filter, plan.filterArgs = inTimeFunction+"(assets.id, ?)"+and(plan.filter), append([]any{deadline.UnixMilli()}, plan.filterArgs...)
 	}
 	return plan
