@@ -170,20 +170,26 @@ func filtersAgree(t *testing.T, random int) {
 				}
 			}
 			slices.Sort(want)
-			p, err := s.ListAssets(t.Context(), AssetQuery{Organizations: organizations, Filter: n, Limit: 1000})
-			require.NoError(t, err, f)
-			var got []string
-			for _, a := range p.Assets {
-				got = append(got, a.ID)
-			}
-			slices.Sort(got)
-			require.Equal(t, want, got, "filter %s", f)
-			count, err := s.CountAssets(t.Context(), AssetQuery{Organizations: organizations, Filter: n})
-			require.NoError(t, err)
-			require.EqualValues(t, len(want), count, f)
+			listAgrees(t, s, organizations, n, f, want)
 			pagesAgree(t, s, r, AssetQuery{Organizations: organizations, Filter: n}, selected(images, want))
 		}
 	})
+}
+
+// listAgrees holds what a filter selects, and its count, against sorted ids.
+func listAgrees(t *testing.T, s *Store, organizations []string, n rsql.Node, f string, want []string) {
+	t.Helper()
+	p, err := s.ListAssets(t.Context(), AssetQuery{Organizations: organizations, Filter: n, Limit: 1000})
+	require.NoError(t, err, f)
+	var got []string
+	for _, a := range p.Assets {
+		got = append(got, a.ID)
+	}
+	slices.Sort(got)
+	require.Equal(t, want, got, "filter %s", f)
+	count, err := s.CountAssets(t.Context(), AssetQuery{Organizations: organizations, Filter: n})
+	require.NoError(t, err, f)
+	require.EqualValues(t, len(want), count, f)
 }
 
 // selected are the images of some ids.
