@@ -5,17 +5,12 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"slipway/internal/testenv"
 )
 
 // TestShortTermsAreNotLookedForInTrigrams asks PostgreSQL itself: for a term of less than three characters the trigram index
 // gives all assets, and many such terms took seconds.
 func TestShortTermsAreNotLookedForInTrigrams(t *testing.T) {
-	s, err := Open(t.Context(), testenv.Postgres(t), Options{})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, s.Close()) })
-	require.NoError(t, s.Migrate(t.Context()))
+	s := onPostgres(t)
 	for term, served := range map[string]bool{"nginx": true, "abc": true, "zq": false, "z": false} {
 		require.NoError(t, s.Tx(t.Context(), func(tx *Store) error {
 			_, err := tx.assetExec(t.Context(), "SET LOCAL enable_seqscan = off")

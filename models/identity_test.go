@@ -43,14 +43,25 @@ func onBothDatabases(t *testing.T, test func(t *testing.T, s *Store, c *clock)) 
 	t.Helper()
 	run := func(t *testing.T, address string) {
 		c := newClock()
-		s, err := Open(t.Context(), address, Options{Now: c.now})
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, s.Close()) })
-		require.NoError(t, s.Migrate(t.Context()))
-		test(t, s, c)
+		test(t, openMigrated(t, address, Options{Now: c.now}), c)
 	}
 	t.Run("sqlite", func(t *testing.T) { run(t, "sqlite:"+filepath.Join(t.TempDir(), "slipway.db")) })
 	t.Run("postgres", func(t *testing.T) { run(t, testenv.Postgres(t)) })
+}
+
+// onPostgres gives a fresh PostgreSQL database, for tests of what SQLite has not.
+func onPostgres(t *testing.T) *Store {
+	t.Helper()
+	return openMigrated(t, testenv.Postgres(t), Options{})
+}
+
+func openMigrated(t *testing.T, address string, o Options) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), address, o)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	require.NoError(t, s.Migrate(t.Context()))
+	return s
 }
 
 func newUser(t *testing.T, s *Store, name string, admin bool) *User {

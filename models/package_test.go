@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"slipway/internal/blob"
-	"slipway/internal/testenv"
 )
 
 // plainSecrets stands in for encryption, which packages of their own test.
@@ -96,10 +95,7 @@ func TestEachChangeGivesEachConsumerASecondOfItsOwn(t *testing.T) {
 // A package is enabled while a permission for it is added: whoever commits last must see the other, or a consumer would
 // keep an answer without it and never hear of it.
 func TestChangesOfPackagesWaitForEachOther(t *testing.T) {
-	s, err := Open(t.Context(), testenv.Postgres(t), Options{})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, s.Close()) })
-	require.NoError(t, s.Migrate(t.Context()))
+	s := onPostgres(t)
 	ctx := t.Context()
 	p, k := newPackage(t, s, "acme/hello"), newConsumer(t, s, "key")
 
