@@ -47,7 +47,7 @@ func TestScanReadsIndexesInIndexes(t *testing.T) {
 		inner := mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: one})
 		outer := mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: inner}, mutate.IndexAddendum{Add: two})
 		pushIndex(t, address, "multi:all", outer)
-		require.NoError(t, (&Scanner{Store: s, Network: loopback}).Scan(t.Context(), models.NewID(), putRegistry(t, s, org, address), nil))
+		require.NoError(t, scanOf(t, s, org, address))
 		found := assetsOf(t, s, org)
 		require.Len(t, found, 2)
 		a, b := found["multi@"+configOf(t, one)], found["multi@"+configOf(t, two)]
@@ -71,7 +71,7 @@ func TestScanOfAnIndexThatNeverEnds(t *testing.T) {
 		index = mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: index})
 	}
 	pushIndex(t, address, "deep:index", index)
-	err := (&Scanner{Store: s, Network: loopback}).Scan(t.Context(), models.NewID(), putRegistry(t, s, org, address), nil)
+	err := scanOf(t, s, org, address)
 	var failed *ScanError
 	require.ErrorAs(t, err, &failed)
 	require.Contains(t, failed.Reason, "indexes in one another")
@@ -86,7 +86,7 @@ func TestScanCountsATagOnce(t *testing.T) {
 	again := mutate.Annotations(img, map[string]string{"compression": "other"}).(v1.Image)
 	require.Equal(t, configOf(t, img), configOf(t, again))
 	pushIndex(t, address, "twice:both", mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: img}, mutate.IndexAddendum{Add: again}))
-	require.NoError(t, (&Scanner{Store: s, Network: loopback}).Scan(t.Context(), models.NewID(), putRegistry(t, s, org, address), nil))
+	require.NoError(t, scanOf(t, s, org, address))
 	a := assetsOf(t, s, org)["twice@"+configOf(t, img)]
 	require.JSONEq(t, `["a","both"]`, string(a.ImageTags))
 	require.Equal(t, 2, a.TotalImageTags)
@@ -150,7 +150,7 @@ func TestScanOfImagesThatAreTooOld(t *testing.T) {
 		})
 	})
 	push(t, address, "old:new", nil)
-	err := (&Scanner{Store: s, Network: loopback}).Scan(t.Context(), models.NewID(), putRegistry(t, s, org, address), nil)
+	err := scanOf(t, s, org, address)
 	var failed *ScanError
 	require.ErrorAs(t, err, &failed)
 	require.Contains(t, failed.Reason, "30 repositories or images")
@@ -182,7 +182,7 @@ func TestScanOfACatalogThatIsBehind(t *testing.T) {
 		})
 	})
 	push(t, address, "team/api:1", nil)
-	require.NoError(t, (&Scanner{Store: s, Network: loopback}).Scan(t.Context(), models.NewID(), putRegistry(t, s, org, address), nil))
+	require.NoError(t, scanOf(t, s, org, address))
 	require.Len(t, assetsOf(t, s, org), 1)
 	var failed *ScanError
 	require.ErrorAs(t, (&Scanner{Store: s, Network: loopback}).Scan(t.Context(), models.NewID(), putRegistry(t, s, org, address, "gone-01"), nil), &failed)
@@ -297,7 +297,7 @@ func TestScanOfImagesThatSayTooMuch(t *testing.T) {
 		ports := change("ports", func(c *v1.ConfigFile) {
 			c.Config.ExposedPorts = map[string]struct{}{"8080": {}, "53/udp": {}, "80/TCP": {}, "1-5/tcp": {}, "$PORT": {}, "9/sctp": {}}
 		})
-		require.NoError(t, (&Scanner{Store: s, Network: loopback}).Scan(t.Context(), models.NewID(), putRegistry(t, s, org, address), nil))
+		require.NoError(t, scanOf(t, s, org, address))
 		found := assetsOf(t, s, org)
 		require.Len(t, found, 5)
 		list, err := s.ListAssets(t.Context(), models.AssetQuery{Organizations: []string{org.ID}, Filter: mustParse(t, "image_labels.good==yes;image_labels.bom==''"), Limit: 10})

@@ -532,6 +532,12 @@ func TestScanOfASlowRepositoryEnds(t *testing.T) {
 	require.Len(t, assetsOf(t, s, org), 2, "what was read before the time was over, and the other repository")
 }
 
+// scanOf scans all repositories of a registry on the loopback.
+func scanOf(t *testing.T, s *models.Store, org *models.Organization, address string) error {
+	t.Helper()
+	return (&Scanner{Store: s, Network: loopback}).Scan(t.Context(), models.NewID(), putRegistry(t, s, org, address), nil)
+}
+
 // TestScanGoesOnAfterTagsThatAreMissing: a tag whose manifest was removed says nothing of the others.
 func TestScanGoesOnAfterTagsThatAreMissing(t *testing.T) {
 	s, org := onSQLite(t)
@@ -539,7 +545,7 @@ func TestScanGoesOnAfterTagsThatAreMissing(t *testing.T) {
 	push(t, address, "team/api:a-gone", nil)
 	push(t, address, "team/api:here", nil)
 	bad.Store(true)
-	err := (&Scanner{Store: s, Network: loopback}).Scan(t.Context(), models.NewID(), putRegistry(t, s, org, address), nil)
+	err := scanOf(t, s, org, address)
 	var failed *ScanError
 	require.ErrorAs(t, err, &failed)
 	require.Contains(t, failed.Reason, "team/api:a-gone")
@@ -557,7 +563,7 @@ func TestScanLeavesOutWhatIsNoImage(t *testing.T) {
 	signature, err := mutate.Append(empty.Image, mutate.Addendum{Layer: static.NewLayer([]byte("{}"), "application/vnd.dev.cosign.simplesigning.v1+json")})
 	require.NoError(t, err)
 	pushImage(t, address, "team/api:sha256-abc.sig", signature)
-	require.NoError(t, (&Scanner{Store: s, Network: loopback}).Scan(t.Context(), models.NewID(), putRegistry(t, s, org, address), nil))
+	require.NoError(t, scanOf(t, s, org, address))
 	require.Len(t, assetsOf(t, s, org), 1)
 }
 
